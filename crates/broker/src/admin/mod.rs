@@ -1,0 +1,70 @@
+//! Administrative operations: one file each. The catalogue below is the only list of them.
+
+mod group_delete;
+mod group_get;
+mod group_list;
+mod group_put;
+mod key_value;
+mod node_info;
+mod topic_delete;
+mod topic_get;
+mod topic_list;
+mod topic_put;
+
+use async_trait::async_trait;
+use model::Session;
+use model::admin::{
+    Admin, AdminError, AdminOp, GroupDelete, GroupGet, GroupList, GroupPut, KeyValueGet, KeyValueList,
+    KeyValuePut, NodeInfo, OperationInfo, TopicDelete, TopicGet, TopicList, TopicPut,
+};
+use serde_json::Value;
+
+use crate::broker::Broker;
+
+/// What an operation does.
+pub(crate) trait Run: AdminOp {
+    async fn run(
+        broker: &Broker,
+        session: &Session,
+        request: Self::Request,
+    ) -> Result<Self::Response, AdminError>;
+}
+
+async fn run<O: Run>(broker: &Broker, session: &Session, request: Value) -> Result<Value, AdminError> {
+    let request = serde_json::from_value(request).map_err(|error| AdminError::Invalid(error.to_string()))?;
+    let response = O::run(broker, session, request).await?;
+    serde_json::to_value(response).map_err(|error| AdminError::Internal(error.to_string()))
+}
+
+macro_rules! catalogue {
+    ($($op:ident),* $(,)?) => {
+        #[async_trait]
+        impl Admin for Broker {
+            fn operations(&self) -> Vec<OperationInfo> {
+                vec![$(OperationInfo::of::<$op>()),*]
+            }
+
+            async fn run(&self, session: &Session, operation: &str, request: Value) -> Result<Value, AdminError> {
+                match operation {
+                    $(<$op as AdminOp>::NAME => run::<$op>(self, session, request).await,)*
+                    other => Err(AdminError::UnknownOperation(other.to_owned())),
+                }
+            }
+        }
+    };
+}
+
+catalogue!(
+    TopicPut,
+    TopicGet,
+    TopicList,
+    TopicDelete,
+    GroupPut,
+    GroupGet,
+    GroupList,
+    GroupDelete,
+    KeyValueGet,
+    KeyValuePut,
+    KeyValueList,
+    NodeInfo,
+);

@@ -1,0 +1,317 @@
+//! The broker: opens its replica group, holds what the verbs share, and makes the verbs true.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::Doors;
+use model::verbs::{
+    AckError, CommitOffset, Fetch, FetchError, Fetched, MessageQuery, OffsetAnswer, OffsetError,
+    OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive, ReceiveError,
+    Received, Route, RouteError, Seek, Settle, SettleError,
+};
+use model::{
+    Filter, Lsn, Messaging, Offset, QueueId, Receipt, Session, StoredMessage, StreamId, TopicConfig,
+    TopicName,
+};
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use replica::{Group, Handle, OpenError, ReplicaConfig};
+use store::{Boundary, Bounds, Entry, LogReader, Repair, StoreConfig, ViewsReader};
+use tokio::sync::oneshot;
+
+use crate::config::BrokerConfig;
+use crate::error::Failed;
+use crate::interest::{Interest, Waiter};
+use crate::limits::DELIVERY_DELAY_MS_MAX;
+use crate::machine::command::{Command, Outcome, PutMode};
+use crate::machine::state::{State, Topic};
+use crate::machine::{BrokerMachine, CommitListener};
+use crate::members::Members;
+use crate::offsets::Resets;
+use crate::selector::SelectorCache;
+
+/// All that a broker is opened with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub dir: PathBuf,
+    pub broker: BrokerConfig,
+    pub replica: ReplicaConfig,
+    pub store: StoreConfig,
+    pub repair: Repair,
+}
+
+/// The verbs over one replica group.
+pub struct Broker {
+    pub(crate) doors: Doors,
+    pub(crate) config: BrokerConfig,
+    pub(crate) state: Arc<State>,
+    pub(crate) log: LogReader,
+    pub(crate) views: ViewsReader,
+    pub(crate) interest: Arc<Interest>,
+    pub(crate) selectors: SelectorCache,
+    pub(crate) members: Members,
+    pub(crate) resets: Resets,
+    /// How far ahead a message may be timed, in milliseconds.
+    pub(crate) delivery_delay_max_ms: i64,
+    handle: Handle<BrokerMachine>,
+    group_metrics: replica::Metrics,
+    store_metrics: Arc<store::Metrics>,
+    closed: Mutex<Option<oneshot::Receiver<Result<(), String>>>>,
+}
+
+/// Wakes waiting receivers and fetchers after commit.
+struct Wake(Arc<Interest>);
+
+impl CommitListener for Wake {
+    fn on_committed(&mut self, touched: &[(StreamId, u32)]) {
+        self.0.on_committed(touched);
+    }
+}
+
+impl Broker {
+    /// Opens the data directory, replays the log, starts the group's thread.
+    ///
+    /// # Errors
+    /// If the data is damaged or in use, or does not fit this version.
+    pub fn open(doors: &Doors, setup: &Setup) -> Result<Arc<Self>, OpenError> {
+        let state = Arc::new(State::default());
+        let interest = Arc::new(Interest::new(setup.broker.waiting_max));
+        let machine = BrokerMachine::new(Arc::clone(&state), Box::new(Wake(Arc::clone(&interest))));
+        let group =
+            Group::open(doors, &setup.dir, setup.replica.clone(), &setup.store, setup.repair, machine)?;
+        let (log, views) = (group.log_reader(), group.views_reader());
+        let (group_metrics, store_metrics) = (group.metrics().clone(), group.store_metrics());
+        let (handle, closed) = replica::start(doors, group)?;
+        let broker = Self {
+            doors: doors.clone(),
+            config: setup.broker.clone(),
+            state,
+            log,
+            views,
+            interest,
+            selectors: SelectorCache::default(),
+            members: Members::default(),
+            resets: Resets::default(),
+            delivery_delay_max_ms: delivery_delay_max_ms(&setup.store),
+            handle,
+            group_metrics,
+            store_metrics,
+            closed: Mutex::new(Some(closed)),
+        };
+        let broker = Arc::new(broker);
+        broker.start_upkeep();
+        Ok(broker)
+    }
+
+    /// Takes nothing new, finishes what waits, flushes, and closes the store.
+    ///
+    /// # Errors
+    /// If the disk fails meanwhile.
+    pub async fn shutdown(&self) -> Result<(), String> {
+        self.handle.stop();
+        self.interest.wake_all();
+        let closed = self.closed.lock().take();
+        match closed {
+            Some(closed) => closed.await.unwrap_or_else(|_| Err("the group's thread is gone".to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// Names what the replica group and its store count.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.group_metrics.register(registry);
+        self.store_metrics.register(registry.sub_registry_with_prefix("store"));
+    }
+
+    /// Names of the group and its cluster, for banners.
+    #[must_use]
+    pub const fn config(&self) -> &BrokerConfig {
+        &self.config
+    }
+
+    pub(crate) fn committed(&self) -> Lsn {
+        self.handle.committed()
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.doors.clock.now_ms()
+    }
+
+    pub(crate) fn monotonic_ms(&self) -> i64 {
+        i64::try_from(self.doors.clock.monotonic().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// A number in `0..bound`.
+    pub(crate) fn pick(&self, bound: u64) -> u32 {
+        u32::try_from(self.doors.chance.below(bound)).unwrap_or(0)
+    }
+
+    pub(crate) async fn propose(&self, command: Command, bytes: usize) -> Result<Outcome, Failed> {
+        Ok(self.handle.propose(command, bytes).await?)
+    }
+
+    /// A topic of the engine's own, made if it does not exist.
+    pub(crate) async fn ensure_topic(&self, name: TopicName, queues: u32) -> Result<Arc<Topic>, Failed> {
+        if let Some(topic) = self.state.topic(&name) {
+            return Ok(topic);
+        }
+        let config = TopicConfig::new(name, queues);
+        match self.propose(Command::TopicPut { config, mode: PutMode::Ensure }, 0).await? {
+            Outcome::Topic(topic) => Ok(topic),
+            other => Err(Failed::unexpected(&other)),
+        }
+    }
+
+    /// What of a stream is visible.
+    pub(crate) fn bounds(&self, stream: StreamId) -> Result<Bounds, Failed> {
+        Ok(self.views.bounds(stream, self.committed())?)
+    }
+
+    /// Visible entries of a stream, appended to `out`.
+    pub(crate) fn entries(
+        &self,
+        stream: StreamId,
+        from: u64,
+        max: usize,
+        out: &mut Vec<Entry>,
+    ) -> Result<(), Failed> {
+        Ok(self.views.read(stream, from, max, self.committed(), out)?)
+    }
+
+    /// Where a time stands in a stream.
+    pub(crate) fn offset_by_time(
+        &self,
+        stream: StreamId,
+        time_ms: i64,
+        boundary: Boundary,
+    ) -> Result<u64, Failed> {
+        Ok(self.views.offset_by_time(stream, time_ms, boundary, self.committed())?)
+    }
+
+    /// Waits until something that the waiter wants is committed. `false`: the time is over.
+    pub(crate) async fn wait(&self, waiter: &mut Waiter, patience_ms: i64, _session: &Session) -> bool {
+        let patience = self.doors.clock.sleep(Duration::from_millis(patience_ms.max(0).unsigned_abs()));
+        waiter.wait(patience).await
+    }
+
+    /// Makes the topics that clients expect to be there; later, clients that fall silent leave
+    /// their groups.
+    fn start_upkeep(self: &Arc<Self>) {
+        let broker = Arc::downgrade(self);
+        let clock = Arc::clone(&self.doors.clock);
+        let every = Duration::from_millis(crate::limits::MEMBER_SCAN_MS);
+        let scan = async move {
+            if let Some(broker) = broker.upgrade() {
+                broker.ensure_reply_topic().await;
+            }
+            loop {
+                clock.sleep(every).await;
+                let Some(broker) = broker.upgrade() else { return };
+                broker.expire_members();
+            }
+        };
+        self.doors.spawn.spawn("broker-upkeep", Box::pin(scan));
+    }
+
+    /// Answers of the request-reply pattern are kept in a topic named after the cluster.
+    async fn ensure_reply_topic(&self) {
+        let made = match TopicName::new(&format!("{}_REPLY_TOPIC", self.config.cluster)) {
+            Ok(name) => self.ensure_topic(name, 1).await.map(|_| ()).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = made {
+            tracing::warn!(error, "the reply topic could not be made; request-reply will not work");
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.handle.stop();
+    }
+}
+
+#[async_trait]
+impl Messaging for Broker {
+    async fn publish(&self, session: &Session, request: Publish) -> Result<Published, PublishError> {
+        self.do_publish(session, request).await
+    }
+
+    async fn receive(&self, session: &Session, request: Receive) -> Result<Received, ReceiveError> {
+        self.do_receive(session, request).await
+    }
+
+    async fn fetch(&self, session: &Session, request: Fetch) -> Result<Fetched, FetchError> {
+        self.do_fetch(session, request).await
+    }
+
+    async fn ack(&self, session: &Session, receipts: Vec<Receipt>) -> Vec<Result<(), AckError>> {
+        self.do_ack(session, receipts).await
+    }
+
+    async fn extend(
+        &self,
+        session: &Session,
+        receipt: Receipt,
+        invisible_ms: i64,
+    ) -> Result<Receipt, AckError> {
+        self.do_extend(session, receipt, invisible_ms).await
+    }
+
+    async fn settle(&self, session: &Session, request: Settle) -> Result<(), SettleError> {
+        self.do_settle(session, request).await
+    }
+
+    async fn recall(&self, _: &Session, _: Recall) -> Result<String, RecallError> {
+        Err(RecallError::Disabled)
+    }
+
+    async fn commit_offset(&self, session: &Session, request: CommitOffset) -> Result<(), OffsetError> {
+        self.do_commit_offset(session, request).await
+    }
+
+    async fn seek(&self, session: &Session, request: Seek) -> Result<Vec<(QueueId, Offset)>, OffsetError> {
+        self.do_seek(session, request).await
+    }
+
+    async fn offset(&self, session: &Session, question: OffsetQuestion) -> Result<OffsetAnswer, OffsetError> {
+        self.do_offset(session, question).await
+    }
+
+    async fn route(&self, session: &Session, topic: &TopicName) -> Result<Route, RouteError> {
+        self.do_route(session, topic)
+    }
+
+    async fn query(&self, session: &Session, query: MessageQuery) -> Result<Vec<StoredMessage>, QueryError> {
+        self.do_query(session, query).await
+    }
+
+    async fn check_filter(&self, _: &Session, filter: &Filter) -> Result<(), ReceiveError> {
+        self.selectors.get(filter).map(|_| ()).map_err(|error| ReceiveError::Filter(error.to_string()))
+    }
+}
+
+fn delivery_delay_max_ms(store: &StoreConfig) -> i64 {
+    let kept_ms = store.retention_ms.filter(|ms| *ms > 0).unwrap_or(i64::MAX);
+    kept_ms.min(DELIVERY_DELAY_MS_MAX)
+}
+
+/// Derives the state of a data directory anew and compares it with what is stored.
+///
+/// # Errors
+/// If either cannot be read.
+pub fn verify(
+    doors: &Doors,
+    dir: &Path,
+    scratch: &Path,
+    config: &StoreConfig,
+) -> Result<replica::verify::Rederived, OpenError> {
+    struct Deaf;
+    impl CommitListener for Deaf {
+        fn on_committed(&mut self, _: &[(StreamId, u32)]) {}
+    }
+    let machine = || BrokerMachine::new(Arc::new(State::default()), Box::new(Deaf));
+    replica::verify::rederive(doors, dir, scratch, config, machine)
+}

@@ -1,0 +1,181 @@
+//! `fetch`: reads a queue from an offset that the caller keeps; waits at its end.
+//!
+//! Runs on the caller's thread over shared structures; the group's thread is not asked.
+
+use std::sync::Arc;
+
+use model::limits::FETCH_MESSAGES_MAX;
+use model::verbs::{Fetch, FetchError, FetchOutcome, Fetched};
+use model::{Offset, Session, StoredMessage, StreamId};
+use store::Entry;
+
+use crate::broker::Broker;
+use crate::limits::{ANSWER_BYTES_MAX, ENTRIES_PER_LOOK, LOOKS_PER_FETCH_MAX, WAIT_MS_MAX};
+use crate::machine::state::{CursorKey, Topic};
+use crate::resolve::{ResolveError, RetryView, read_entries};
+use crate::selector::Selector;
+
+/// What one look at a queue found.
+struct Look {
+    messages: Vec<StoredMessage>,
+    next: u64,
+    /// There were entries, whether or not they matched.
+    any: bool,
+}
+
+impl Broker {
+    pub(crate) async fn do_fetch(&self, session: &Session, request: Fetch) -> Result<Fetched, FetchError> {
+        let topic = self.topic_to_fetch(&request)?;
+        let selector =
+            self.selectors.get(&request.filter).map_err(|error| FetchError::Filter(error.to_string()))?;
+        let stream = topic.stream(request.queue);
+        if let Some(answer) = self.pending_reset(&request, stream)? {
+            return Ok(answer);
+        }
+        let until = self.monotonic_ms() + request.wait_ms.clamp(0, WAIT_MS_MAX);
+        loop {
+            // Registered before looking: what is committed after the look wakes the wait.
+            let waiter = if request.wait_ms > 0 {
+                let waiter = self.interest.register(&[stream], selector.tag_hashes());
+                Some(waiter.map_err(|_| FetchError::TooManyWaiting { max: self.config.waiting_max })?)
+            } else {
+                None
+            };
+            let answer = self.look_and_answer(&request, stream, &selector).await?;
+            let left_ms = until - self.monotonic_ms();
+            let Some(mut waiter) = waiter.filter(|_| answer.outcome == FetchOutcome::AtEnd && left_ms > 0)
+            else {
+                return Ok(answer);
+            };
+            if !self.wait(&mut waiter, left_ms, session).await {
+                return Ok(answer);
+            }
+        }
+    }
+
+    fn topic_to_fetch(&self, request: &Fetch) -> Result<Arc<Topic>, FetchError> {
+        let not_found = || FetchError::TopicNotFound(request.topic.clone());
+        let topic = self.state.topic(&request.topic).ok_or_else(not_found)?;
+        if !topic.config.permission.readable() {
+            return Err(FetchError::NotReadable(request.topic.clone()));
+        }
+        let queues = topic.config.queues();
+        if request.queue.get() >= queues {
+            let (topic, queue) = (request.topic.clone(), request.queue);
+            return Err(FetchError::QueueOutOfRange { topic, queue, queues });
+        }
+        if let Some(name) = &request.group {
+            let group = self.state.group(name).ok_or_else(|| FetchError::GroupNotFound(name.clone()))?;
+            if !group.config.consume_enabled {
+                return Err(FetchError::GroupDisabled(name.clone()));
+            }
+        }
+        Ok(topic)
+    }
+
+    /// A group whose progress was set anew is told so once: its next read is "out of range".
+    fn pending_reset(&self, request: &Fetch, stream: StreamId) -> Result<Option<Fetched>, FetchError> {
+        let group = request.group.as_ref().and_then(|name| self.state.group(name));
+        let reset = group.and_then(|group| self.resets.take(CursorKey { group_id: group.id, stream }));
+        let Some(to) = reset else { return Ok(None) };
+        let bounds = self.bounds(stream)?;
+        Ok(Some(Fetched {
+            outcome: FetchOutcome::OutOfRange,
+            messages: Vec::new(),
+            next: Offset(to),
+            min: Offset(bounds.min),
+            max: Offset(bounds.max),
+        }))
+    }
+
+    async fn look_and_answer(
+        &self,
+        request: &Fetch,
+        stream: StreamId,
+        selector: &Selector,
+    ) -> Result<Fetched, FetchError> {
+        let bounds = self.bounds(stream)?;
+        let (min, max) = (Offset(bounds.min), Offset(bounds.max));
+        let answer = |outcome, next| Fetched { outcome, messages: Vec::new(), next: Offset(next), min, max };
+        let asked = request.offset.get();
+        if asked < bounds.min {
+            return Ok(answer(FetchOutcome::OutOfRange, bounds.min));
+        }
+        if asked > bounds.max {
+            return Ok(answer(FetchOutcome::OutOfRange, bounds.max));
+        }
+        let mut next = asked;
+        let mut any = false;
+        for _ in 0..LOOKS_PER_FETCH_MAX {
+            let look = self.look(request, stream, next, selector).await?;
+            any |= look.any;
+            if !look.messages.is_empty() {
+                let found = Fetched { messages: look.messages, ..answer(FetchOutcome::Found, look.next) };
+                return Ok(found);
+            }
+            if !look.any {
+                break;
+            }
+            next = look.next;
+        }
+        let outcome = if any { FetchOutcome::NoneMatched } else { FetchOutcome::AtEnd };
+        Ok(answer(outcome, next))
+    }
+
+    async fn look(
+        &self,
+        request: &Fetch,
+        stream: StreamId,
+        from: u64,
+        selector: &Selector,
+    ) -> Result<Look, FetchError> {
+        let want = request.max_messages.clamp(1, FETCH_MESSAGES_MAX) as usize;
+        let step = if selector.takes_all() { want } else { ENTRIES_PER_LOOK };
+        let mut entries: Vec<Entry> = Vec::new();
+        self.entries(stream, from, step, &mut entries)?;
+        let Some(last) = entries.last() else {
+            return Ok(Look { messages: Vec::new(), next: from, any: false });
+        };
+        let mut next = last.offset + u64::from(last.count.max(1));
+        let chosen = choose(&entries, selector, want, request.max_bytes.min(ANSWER_BYTES_MAX));
+        if let Some(stopped) = chosen.stopped_before {
+            next = stopped;
+        }
+        let read = read_entries(&self.log, &self.state, &chosen.entries, RetryView::RetryTopic).await;
+        let mut messages = Vec::with_capacity(read.len());
+        for message in read {
+            match message {
+                Ok(message) if selector.matches(message.properties()) => messages.push(message),
+                Ok(_) | Err(ResolveError::Gone) => {}
+                Err(ResolveError::Data(error)) => return Err(FetchError::Data(error)),
+            }
+        }
+        Ok(Look { messages, next, any: true })
+    }
+}
+
+/// Entries worth reading.
+pub(crate) struct Chosen {
+    pub entries: Vec<Entry>,
+    /// The limits were reached before this offset.
+    pub stopped_before: Option<u64>,
+}
+
+/// Picks entries whose tag may match, up to a count and a size (always at least one).
+pub(crate) fn choose(entries: &[Entry], selector: &Selector, max: usize, max_bytes: usize) -> Chosen {
+    let mut chosen = Chosen { entries: Vec::with_capacity(max.min(entries.len())), stopped_before: None };
+    let mut bytes = 0;
+    for entry in entries {
+        let wanted = selector.wants_tag(entry.tag);
+        if !wanted {
+            continue;
+        }
+        bytes += entry.len as usize;
+        if chosen.entries.len() >= max || (bytes > max_bytes && !chosen.entries.is_empty()) {
+            chosen.stopped_before = Some(entry.offset);
+            break;
+        }
+        chosen.entries.push(*entry);
+    }
+    chosen
+}

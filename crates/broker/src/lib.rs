@@ -1,0 +1,39 @@
+//! Makes the verbs true: topics, groups, cursors, retries, dead letters, timers, members, filters.
+//!
+//! - [`machine`] is the deterministic part: all state that outlives a restart, changed only by log
+//!   records. It runs on the replica group's thread.
+//! - The verb files run on the caller's thread: they check, choose, encode, read, and ask the
+//!   machine for what must be recorded.
+//! - [`members`] and [`interest`] are soft: rebuilt from heartbeats and waiting calls.
+//!
+//! Reading order: [`broker`], then a verb from top to bottom (`publish.rs`, `receive.rs`,
+//! `ack.rs`), then [`machine`].
+//!
+//! Lock order: a cursor's claim, then the state's catalogue, then a cursor, then the interest
+//! table. Nothing is awaited while one of the last three is held.
+//!
+//! What does not belong here: wire formats, TLS, users and permissions.
+
+mod ack;
+mod admin;
+pub mod broker;
+pub mod config;
+mod error;
+mod fetch;
+pub mod interest;
+pub mod limits;
+pub mod machine;
+pub mod members;
+mod membership;
+mod offsets;
+mod publish;
+mod query;
+mod receive;
+mod resolve;
+mod route;
+pub mod selector;
+mod settle;
+pub mod streams;
+
+pub use broker::{Broker, Setup, verify};
+pub use config::BrokerConfig;

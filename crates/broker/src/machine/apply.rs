@@ -1,0 +1,242 @@
+//! Applying records: the only place where the machine's state changes, so that a replay of the
+//! log gives the same state.
+
+use model::limits::IN_FLIGHT_PER_QUEUE_MAX;
+use model::{Lsn, StreamId};
+use replica::{ApplyError, Proposal};
+use store::{NewEntry, RecordRef, Views};
+
+use super::BrokerMachine;
+use super::bytes::{Reader, Short};
+use super::due::{self, Waiting};
+use super::records::{
+    Catalogue, Cause, Deliver, DuePrefix, ENTRY_REFERENCE, Extend, KeyHashes, MessagePrefix, OffsetHow,
+    OffsetSet, Reference, decode_settled, kind,
+};
+use super::state::CursorKey;
+use crate::streams;
+
+/// An index entry to be, and what is indexed with it.
+struct Visible<'a> {
+    stream: StreamId,
+    tag: u32,
+    stored_ms: i64,
+    flags: u16,
+    keys: &'a KeyHashes,
+    cause: Cause,
+}
+
+fn refused(record: &RecordRef<'_>, reason: impl ToString) -> ApplyError {
+    ApplyError { lsn: record.lsn, kind: record.kind, reason: reason.to_string() }
+}
+
+impl BrokerMachine {
+    /// Applies the record that was placed last in the proposal's frame.
+    pub(super) fn apply_placed(&mut self, proposal: &mut Proposal<'_>) {
+        let last = proposal.frame.len().checked_sub(1).and_then(|i| proposal.frame.record(i));
+        let record = last.expect("a record was just placed");
+        self.apply_record(proposal.views, &record).expect("what propose places can be applied");
+    }
+
+    pub(super) fn apply_record(
+        &mut self,
+        views: &mut Views,
+        record: &RecordRef<'_>,
+    ) -> Result<(), ApplyError> {
+        let short = |error: Short| refused(record, error);
+        match record.kind {
+            kind::MESSAGE => {
+                let (prefix, _) = MessagePrefix::decode(record.payload).map_err(short)?;
+                let MessagePrefix { cause, stream, tag, stored_ms, keys } = &prefix;
+                let visible = Visible {
+                    stream: *stream,
+                    tag: *tag,
+                    stored_ms: *stored_ms,
+                    flags: 0,
+                    keys,
+                    cause: *cause,
+                };
+                self.apply_visible(views, record, &visible);
+            }
+            kind::REFERENCE => {
+                let Reference { cause, stream, tag, stored_ms, .. } =
+                    Reference::decode(record.payload).map_err(short)?;
+                let keys = &KeyHashes::new();
+                let visible = Visible { stream, tag, stored_ms, flags: ENTRY_REFERENCE, keys, cause };
+                self.apply_visible(views, record, &visible);
+            }
+            kind::DUE => {
+                let (prefix, _) = DuePrefix::decode(record.payload).map_err(short)?;
+                self.apply_due(views, record, &prefix);
+            }
+            kind::DELIVER => self.apply_deliver(record.lsn, &Deliver::decode(record.payload).map_err(short)?),
+            kind::SETTLED => {
+                for (key, offset) in decode_settled(record.payload).map_err(short)? {
+                    self.apply_settled(key, offset);
+                }
+            }
+            kind::EXTEND => self.apply_extend(record.lsn, &Extend::decode(record.payload).map_err(short)?),
+            kind::OFFSET => self.apply_offset(&OffsetSet::decode(record.payload).map_err(short)?),
+            kind::CATALOGUE => {
+                let change = serde_json::from_slice(record.payload).map_err(|e| refused(record, e))?;
+                self.apply_catalogue(views, change);
+            }
+            kind::DUE_DROPPED => {
+                let mut from = Reader(record.payload);
+                let (due_ms, lsn) = (from.i64().map_err(short)?, from.u64().map_err(short)?);
+                self.apply_fired(views, due_ms, Lsn(lsn));
+            }
+            _ => return Err(refused(record, "unknown kind: written by a newer version?")),
+        }
+        Ok(())
+    }
+
+    fn apply_visible(&mut self, views: &mut Views, record: &RecordRef<'_>, visible: &Visible<'_>) {
+        let Visible { stream, tag, stored_ms, flags, keys, cause } = *visible;
+        let entry = NewEntry { lsn: record.lsn, len: record.len, tag, time_ms: stored_ms, count: 1, flags };
+        views.append(stream, entry);
+        for hash in keys {
+            views.index_key(*hash, record.lsn, stored_ms);
+        }
+        self.touched.push((stream, tag));
+        match cause {
+            Cause::None => {}
+            Cause::Fired { due_ms, lsn } => self.apply_fired(views, due_ms, lsn),
+            Cause::Settles { key, offset } => self.apply_settled(key, offset),
+        }
+    }
+
+    fn apply_fired(&mut self, views: &mut Views, due_ms: i64, lsn: Lsn) {
+        if let Some(minute) = self.due.on_fired(due_ms, lsn) {
+            views.drop_stream(streams::of_due_minute(minute));
+        }
+    }
+
+    fn apply_due(&mut self, views: &mut Views, record: &RecordRef<'_>, prefix: &DuePrefix) {
+        let due_ms = self.due.effective_ms(prefix.due_ms);
+        let minute = due::minute_of(due_ms);
+        let stream = streams::of_due_minute(minute);
+        // The tag of a due minute's entry is the millisecond inside the minute.
+        let tag = u32::try_from(due_ms - minute * 60_000).unwrap_or(0);
+        let time_ms = prefix.stored_ms.max(views.last_time_ms(stream));
+        views.append(stream, NewEntry { lsn: record.lsn, len: record.len, tag, time_ms, count: 1, flags: 0 });
+        self.due.on_arrived(Waiting { due_ms, lsn: record.lsn, len: record.len });
+    }
+
+    fn apply_deliver(&mut self, nonce: Lsn, deliver: &Deliver) {
+        for part in &deliver.parts {
+            let key = CursorKey { group_id: deliver.group_id, stream: part.stream };
+            let cell = self.state.cursor_or_new(key);
+            cell.cursor.lock().deliver(
+                part.next,
+                &part.offsets,
+                nonce,
+                deliver.deadline_ms,
+                &deliver.attempt_id,
+            );
+            self.dirty.cursors.insert(key);
+            if !part.offsets.is_empty() {
+                self.watch_no_later(key, deliver.deadline_ms);
+            }
+        }
+    }
+
+    fn apply_settled(&mut self, key: CursorKey, offset: u64) {
+        let Some(cell) = self.state.cursor(key) else { return };
+        let mut cursor = cell.cursor.lock();
+        let was_full = cursor.in_flight.len() >= IN_FLIGHT_PER_QUEUE_MAX;
+        cursor.settle(offset);
+        let ordered_waits = cursor.in_flight.is_empty() && !cursor.attempt_id.is_empty();
+        drop(cursor);
+        self.dirty.cursors.insert(key);
+        if was_full || ordered_waits || self.is_ordered(key) {
+            // There is room again, or the next messages of an ordered queue may go out now.
+            self.touched.push((key.stream, 0));
+        }
+    }
+
+    fn is_ordered(&self, key: CursorKey) -> bool {
+        self.state.group_by_id(key.group_id).is_some_and(|group| group.config.ordered)
+    }
+
+    fn apply_extend(&mut self, nonce: Lsn, extend: &Extend) {
+        let Some(cell) = self.state.cursor(extend.key) else { return };
+        cell.cursor.lock().extend(extend.offset, nonce, extend.deadline_ms);
+        self.dirty.cursors.insert(extend.key);
+        self.watch_no_later(extend.key, extend.deadline_ms);
+    }
+
+    fn apply_offset(&mut self, set: &OffsetSet) {
+        if set.how == OffsetHow::Start && self.state.cursor(set.key).is_some() {
+            return;
+        }
+        let cell = self.state.cursor_or_new(set.key);
+        let mut cursor = cell.cursor.lock();
+        match set.how {
+            OffsetHow::Commit => cursor.commit(set.offset),
+            OffsetHow::Seek | OffsetHow::Start => cursor.seek(set.offset),
+        }
+        let first = cursor.first_deadline_ms();
+        drop(cursor);
+        self.dirty.cursors.insert(set.key);
+        self.watch_deadline(set.key, first);
+        if set.how == OffsetHow::Seek {
+            self.touched.push((set.key.stream, 0));
+        }
+    }
+
+    fn apply_catalogue(&mut self, views: &mut Views, change: Catalogue) {
+        match change {
+            Catalogue::TopicPut { id, config } => {
+                self.next_topic_id = self.next_topic_id.max(id + 1);
+                self.state.put_topic(id, config);
+                self.dirty.topics.insert(id);
+            }
+            Catalogue::TopicDelete { id } => self.apply_topic_delete(views, id),
+            Catalogue::GroupPut { id, config } => {
+                self.next_group_id = self.next_group_id.max(id + 1);
+                self.state.put_group(id, config);
+                self.dirty.groups.insert(id);
+            }
+            Catalogue::GroupDelete { id, clean_offsets } => self.apply_group_delete(views, id, clean_offsets),
+            Catalogue::KeyValue { namespace, key, value } => {
+                self.state.put_key_value(namespace.clone(), key.clone(), value);
+                self.dirty.key_values.insert((namespace, key));
+            }
+        }
+    }
+
+    fn apply_topic_delete(&mut self, views: &mut Views, id: u32) {
+        let Some(topic) = self.state.delete_topic(id) else { return };
+        views.remove_object(&super::objects::topic_key(&topic.config.name));
+        self.dirty.topics.remove(&id);
+        for key in self.state.cursor_keys() {
+            if streams::queue_of(key.stream).is_some_and(|(topic_id, _)| topic_id == id) {
+                self.drop_cursor(views, key);
+            }
+        }
+        for queue in 0..topic.config.queues() {
+            views.drop_stream(topic.stream(model::QueueId(queue)));
+        }
+    }
+
+    /// A group made again under the same name gets a new number, so its old progress is only kept
+    /// if the caller wants it: then the number stays reserved with the cursors.
+    fn apply_group_delete(&mut self, views: &mut Views, id: u32, clean_offsets: bool) {
+        let Some(group) = self.state.delete_group(id) else { return };
+        views.remove_object(&super::objects::group_key(&group.config.name));
+        self.dirty.groups.remove(&id);
+        if clean_offsets {
+            for key in self.state.cursor_keys().into_iter().filter(|key| key.group_id == id) {
+                self.drop_cursor(views, key);
+            }
+        }
+    }
+
+    fn drop_cursor(&mut self, views: &mut Views, key: CursorKey) {
+        self.state.remove_cursor(key);
+        self.dirty.cursors.remove(&key);
+        self.watch_deadline(key, None);
+        views.remove_object(&super::objects::cursor_key(key));
+    }
+}

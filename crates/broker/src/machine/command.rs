@@ -1,0 +1,160 @@
+//! What may be asked of the machine, and what it answers.
+
+use std::sync::Arc;
+
+use model::{GroupConfig, GroupName, Lsn, Offset, StreamId, TopicConfig, TopicName};
+use smallvec::SmallVec;
+
+use super::records::{DeliverPart, EncodedMessage};
+use super::state::{CursorKey, Group, Topic};
+
+/// A wish to change state.
+#[derive(Debug)]
+pub enum Command {
+    /// Messages for one queue.
+    Publish {
+        stream: StreamId,
+        messages: SmallVec<[EncodedMessage; 1]>,
+    },
+    /// A message for a queue, later.
+    PublishDue {
+        stream: StreamId,
+        message: EncodedMessage,
+        due_ms: i64,
+    },
+    /// Hand out messages that the caller has chosen.
+    Deliver(DeliverCommand),
+    Ack(Vec<AckItem>),
+    Extend {
+        key: CursorKey,
+        offset: u64,
+        nonce: Lsn,
+        invisible_ms: i64,
+    },
+    /// A reference to a message into a retry queue, later.
+    SendBack(SendBackCommand),
+    /// A copy into the dead letters; ends a delivery if there is one.
+    DeadLetter {
+        stream: StreamId,
+        message: EncodedMessage,
+        settles: Option<AckItem>,
+    },
+    CommitOffset {
+        key: CursorKey,
+        offset: u64,
+    },
+    StartCursor {
+        key: CursorKey,
+        offset: u64,
+    },
+    Seek {
+        group_id: u32,
+        to: Vec<(StreamId, u64)>,
+    },
+    TopicPut {
+        config: TopicConfig,
+        mode: PutMode,
+    },
+    TopicDelete {
+        name: TopicName,
+    },
+    GroupPut {
+        config: GroupConfig,
+        mode: PutMode,
+    },
+    GroupDelete {
+        name: GroupName,
+        clean_offsets: bool,
+    },
+    KeyValuePut {
+        namespace: String,
+        key: String,
+        value: Option<String>,
+    },
+    /// Changes nothing; answered after everything that was asked before.
+    Barrier,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutMode {
+    /// Refuse if it exists.
+    Create,
+    /// Make or change.
+    Put,
+    /// Leave as it is if it exists.
+    Ensure,
+}
+
+#[derive(Debug, Clone)]
+pub struct DeliverCommand {
+    pub group_id: u32,
+    pub invisible_ms: i64,
+    pub attempt_id: String,
+    pub ordered: bool,
+    /// Each with the cursor's `next` that the choice was made at.
+    pub parts: SmallVec<[(u64, DeliverPart); 1]>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AckItem {
+    pub key: CursorKey,
+    pub offset: u64,
+    pub nonce: Lsn,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct SendBackCommand {
+    pub stream: StreamId,
+    pub tag: u32,
+    pub group_id: u32,
+    pub original: Lsn,
+    pub original_len: u32,
+    pub reconsume_times: u32,
+    pub delay_ms: i64,
+}
+
+/// Where a message was placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlacedMessage {
+    pub offset: Offset,
+    pub lsn: Lsn,
+    pub stored_ms: i64,
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub enum Outcome {
+    Published(SmallVec<[PlacedMessage; 1]>),
+    Delivered(Delivered),
+    /// One per item: whether its receipt was the newest.
+    Acked(Vec<bool>),
+    Extended(Option<Extended>),
+    Settled(bool),
+    Topic(Arc<Topic>),
+    Group(Arc<Group>),
+    Done,
+    Refused(Refusal),
+}
+
+#[derive(Debug, Clone)]
+pub struct Delivered {
+    pub nonce: Lsn,
+    pub delivered_ms: i64,
+    /// One per part: `false` if the cursor had moved on since the choice was made.
+    pub accepted: SmallVec<[bool; 1]>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extended {
+    pub nonce: Lsn,
+    pub delivered_ms: i64,
+}
+
+/// Why the machine did nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    DiskFull { used_percent: u32 },
+    Exists,
+    NotFound,
+    Illegal(String),
+}

@@ -1,0 +1,151 @@
+//! The machine behind the verbs: a deterministic function of the log. No I/O but reading records.
+//!
+//! Reading order: [`records`] (all that can happen), [`state`], [`cursor`], [`due`], [`command`],
+//! [`propose`] (checks a wish, places records), [`apply`] (the only place where state changes),
+//! [`tick`] (what time demands), [`objects`] (checkpoints).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::{Lsn, StreamId};
+use replica::{ApplyError, Decision, Machine, Proposal};
+use store::{LogReader, RecordRef, Views, ViewsReader};
+
+pub mod apply;
+pub mod bytes;
+pub mod command;
+pub mod cursor;
+pub mod due;
+mod objects;
+mod propose;
+pub mod records;
+pub mod state;
+mod tick;
+
+use command::{Command, Outcome};
+use due::Due;
+use state::{CursorKey, State};
+
+/// Told what became visible. Called on the group's thread: must be quick.
+pub trait CommitListener: Send + 'static {
+    fn on_committed(&mut self, touched: &[(StreamId, u32)]);
+}
+
+/// What a change marked as different from the last checkpoint.
+#[derive(Debug, Default)]
+struct Dirty {
+    topics: BTreeSet<u32>,
+    groups: BTreeSet<u32>,
+    cursors: BTreeSet<CursorKey>,
+    key_values: BTreeSet<(String, String)>,
+}
+
+/// The machine of one replica group.
+pub struct BrokerMachine {
+    state: Arc<State>,
+    listener: Box<dyn CommitListener>,
+    due: Due,
+    /// After a read that failed: nothing due is tried before this time.
+    due_not_before_ms: i64,
+    next_topic_id: u32,
+    next_group_id: u32,
+    /// Cursors by the time of their next deadline.
+    deadlines: BTreeSet<(i64, CursorKey)>,
+    deadline_of: BTreeMap<CursorKey, i64>,
+    dirty: Dirty,
+    /// Streams that got entries since the last commit, with their tags.
+    touched: Vec<(StreamId, u32)>,
+    log: Option<LogReader>,
+    views: Option<ViewsReader>,
+}
+
+impl BrokerMachine {
+    #[must_use]
+    pub fn new(state: Arc<State>, listener: Box<dyn CommitListener>) -> Self {
+        Self {
+            state,
+            listener,
+            due: Due::default(),
+            due_not_before_ms: 0,
+            next_topic_id: 1,
+            next_group_id: 1,
+            deadlines: BTreeSet::new(),
+            deadline_of: BTreeMap::new(),
+            dirty: Dirty::default(),
+            touched: Vec::new(),
+            log: None,
+            views: None,
+        }
+    }
+
+    #[must_use]
+    pub const fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// Remembers when the cursor's first delivery ends, so that [`tick`] looks at it then.
+    fn watch_deadline(&mut self, key: CursorKey, deadline_ms: Option<i64>) {
+        let before = self.deadline_of.get(&key).copied();
+        if before == deadline_ms {
+            return;
+        }
+        if let Some(before) = before {
+            self.deadlines.remove(&(before, key));
+            self.deadline_of.remove(&key);
+        }
+        if let Some(deadline_ms) = deadline_ms {
+            self.deadlines.insert((deadline_ms, key));
+            self.deadline_of.insert(key, deadline_ms);
+        }
+    }
+
+    /// A delivery was made or extended: look at the cursor no later than this.
+    fn watch_no_later(&mut self, key: CursorKey, deadline_ms: i64) {
+        if self.deadline_of.get(&key).is_none_or(|before| deadline_ms < *before) {
+            self.watch_deadline(key, Some(deadline_ms));
+        }
+    }
+}
+
+impl Machine for BrokerMachine {
+    type Command = Command;
+    type Outcome = Outcome;
+
+    fn attach(&mut self, log: LogReader, views: ViewsReader) {
+        self.log = Some(log);
+        self.views = Some(views);
+    }
+
+    fn restore(&mut self, objects: &ViewsReader) -> Result<(), ApplyError> {
+        self.load_objects(objects)
+    }
+
+    fn apply(&mut self, views: &mut Views, record: &RecordRef<'_>) -> Result<(), ApplyError> {
+        self.apply_record(views, record)
+    }
+
+    fn propose(&mut self, command: Command, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
+        self.propose_command(command, proposal)
+    }
+
+    fn tick(&mut self, proposal: &mut Proposal<'_>) {
+        self.tick_all(proposal);
+    }
+
+    fn next_due_ms(&self) -> Option<i64> {
+        let deadline = self.deadlines.first().map(|(at, _)| *at);
+        let due = self.due.next_ms().map(|at| at.max(self.due_not_before_ms));
+        [deadline, due].into_iter().flatten().min()
+    }
+
+    fn committed(&mut self, _commit: Lsn) {
+        if !self.touched.is_empty() {
+            self.listener.on_committed(&self.touched);
+            self.touched.clear();
+        }
+    }
+
+    fn checkpoint(&mut self, views: &mut Views) {
+        self.store_objects(views);
+    }
+}

@@ -1,0 +1,142 @@
+//! Checkpoints: the machine's state as objects, and back.
+//!
+//! ```text
+//! t/<name>                    JSON {id, config}
+//! g/<name>                    JSON {id, config}
+//! c/<group u32 BE><stream u64 BE>   cursor, see `Cursor::encode`
+//! k/<namespace>\0<key>        value
+//! m/machine                   next topic id u32, next group id u32, due index
+//! ```
+
+use model::{GroupConfig, GroupName, Lsn, StreamId, TopicConfig, TopicName};
+use replica::ApplyError;
+use serde::{Deserialize, Serialize};
+use store::{Views, ViewsReader};
+
+use super::BrokerMachine;
+use super::bytes::{Reader, Short, Writer};
+use super::cursor::Cursor;
+use super::due::Due;
+use super::state::CursorKey;
+
+const MACHINE: &[u8] = b"m/machine";
+
+#[derive(Serialize, Deserialize)]
+struct Numbered<C> {
+    id: u32,
+    config: C,
+}
+
+pub(super) fn topic_key(name: &TopicName) -> Vec<u8> {
+    [b"t/", name.as_str().as_bytes()].concat()
+}
+
+pub(super) fn group_key(name: &GroupName) -> Vec<u8> {
+    [b"g/", name.as_str().as_bytes()].concat()
+}
+
+pub(super) fn cursor_key(key: CursorKey) -> Vec<u8> {
+    [&b"c/"[..], &key.group_id.to_be_bytes(), &key.stream.get().to_be_bytes()].concat()
+}
+
+fn key_value_key(namespace: &str, key: &str) -> Vec<u8> {
+    [b"k/", namespace.as_bytes(), b"\0", key.as_bytes()].concat()
+}
+
+fn parse_cursor_key(key: &[u8]) -> Result<CursorKey, Short> {
+    let (group, stream) = key.get(2..).ok_or(Short)?.split_at_checked(4).ok_or(Short)?;
+    Ok(CursorKey {
+        group_id: u32::from_be_bytes(group.try_into().map_err(|_| Short)?),
+        stream: StreamId(u64::from_be_bytes(stream.try_into().map_err(|_| Short)?)),
+    })
+}
+
+fn damaged(key: &[u8], reason: impl ToString) -> ApplyError {
+    let reason = format!("object {}: {}", String::from_utf8_lossy(key), reason.to_string());
+    ApplyError { lsn: Lsn::ZERO, kind: 0, reason }
+}
+
+impl BrokerMachine {
+    pub(super) fn store_objects(&mut self, views: &mut Views) {
+        for id in std::mem::take(&mut self.dirty.topics) {
+            let Some(topic) = self.state.topic_by_id(id) else { continue };
+            let numbered = Numbered { id, config: &topic.config };
+            let value = serde_json::to_vec(&numbered).expect("a topic's configuration is plain data");
+            views.put_object(&topic_key(&topic.config.name), &value);
+        }
+        for id in std::mem::take(&mut self.dirty.groups) {
+            let Some(group) = self.state.group_by_id(id) else { continue };
+            let numbered = Numbered { id, config: &group.config };
+            let value = serde_json::to_vec(&numbered).expect("a group's configuration is plain data");
+            views.put_object(&group_key(&group.config.name), &value);
+        }
+        let mut bytes = Vec::new();
+        for key in std::mem::take(&mut self.dirty.cursors) {
+            let Some(cell) = self.state.cursor(key) else { continue };
+            bytes.clear();
+            cell.cursor.lock().encode(&mut Writer(&mut bytes));
+            views.put_object(&cursor_key(key), &bytes);
+        }
+        for (namespace, key) in std::mem::take(&mut self.dirty.key_values) {
+            match self.state.key_value(&namespace, &key) {
+                Some(value) => views.put_object(&key_value_key(&namespace, &key), value.as_bytes()),
+                None => views.remove_object(&key_value_key(&namespace, &key)),
+            }
+        }
+        bytes.clear();
+        let mut writer = Writer(&mut bytes);
+        writer.u32(self.next_topic_id);
+        writer.u32(self.next_group_id);
+        self.due.encode(&mut writer);
+        views.put_object(MACHINE, &bytes);
+    }
+
+    pub(super) fn load_objects(&mut self, objects: &ViewsReader) -> Result<(), ApplyError> {
+        let mut failed = None;
+        for prefix in [&b"m/"[..], b"t/", b"g/", b"c/", b"k/"] {
+            let scanned = objects.scan_objects(prefix, &mut |key, value| {
+                if failed.is_none() {
+                    failed = self.load_object(key, value).err();
+                }
+            });
+            scanned.map_err(|error| damaged(prefix, error))?;
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn load_object(&mut self, key: &[u8], value: &[u8]) -> Result<(), ApplyError> {
+        let bad = |error: Short| damaged(key, error);
+        let bad_json = |error: serde_json::Error| damaged(key, error);
+        match key.first() {
+            Some(b'm') => {
+                let mut from = Reader(value);
+                self.next_topic_id = from.u32().map_err(bad)?;
+                self.next_group_id = from.u32().map_err(bad)?;
+                self.due = Due::decode(&mut from).map_err(bad)?;
+            }
+            Some(b't') => {
+                let Numbered::<TopicConfig> { id, config } =
+                    serde_json::from_slice(value).map_err(bad_json)?;
+                self.state.put_topic(id, config);
+            }
+            Some(b'g') => {
+                let Numbered::<GroupConfig> { id, config } =
+                    serde_json::from_slice(value).map_err(bad_json)?;
+                self.state.put_group(id, config);
+            }
+            Some(b'c') => {
+                let key = parse_cursor_key(key).map_err(bad)?;
+                let cursor = Cursor::decode(&mut Reader(value)).map_err(bad)?;
+                self.watch_deadline(key, cursor.first_deadline_ms());
+                *self.state.cursor_or_new(key).cursor.lock() = cursor;
+            }
+            _ => {
+                let text = String::from_utf8_lossy(key.get(2..).unwrap_or_default()).into_owned();
+                let (namespace, name) = text.split_once('\0').ok_or_else(|| bad(Short))?;
+                let value = String::from_utf8_lossy(value).into_owned();
+                self.state.put_key_value(namespace.to_owned(), name.to_owned(), Some(value));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,370 @@
+//! Checking wishes and placing the records that they cause.
+
+use std::sync::Arc;
+
+use model::record::Stamp;
+use model::{GroupConfig, Lsn, Offset, StreamId, TopicConfig, TopicName};
+use replica::{Decision, Proposal};
+use smallvec::SmallVec;
+
+use super::BrokerMachine;
+use super::command::{
+    AckItem, Command, DeliverCommand, Delivered, Extended, Outcome, PlacedMessage, PutMode, Refusal,
+    SendBackCommand,
+};
+use super::cursor::Ordered;
+use super::records::{
+    Catalogue, Cause, Deliver, DeliverPart, DuePrefix, DueWhat, EncodedMessage, Extend, MessagePrefix,
+    OffsetHow, OffsetSet, encode_settled, kind,
+};
+use super::state::{CursorKey, Topic};
+
+/// Settled deliveries in one record: bounded by its 16 bit count.
+const SETTLED_PER_RECORD_MAX: usize = 4_096;
+
+impl BrokerMachine {
+    pub(super) fn propose_command(
+        &mut self,
+        command: Command,
+        proposal: &mut Proposal<'_>,
+    ) -> Decision<Outcome> {
+        match command {
+            Command::Barrier => Decision::Now(Outcome::Done),
+            Command::Publish { stream, messages } => self.publish(stream, messages, proposal),
+            Command::PublishDue { stream, message, due_ms } => {
+                self.publish_due(stream, message, due_ms, proposal)
+            }
+            Command::Deliver(deliver) => self.deliver(deliver, proposal),
+            Command::Ack(items) => self.ack(&items, proposal),
+            Command::Extend { key, offset, nonce, invisible_ms } => {
+                self.extend(AckItem { key, offset, nonce }, invisible_ms, proposal)
+            }
+            Command::SendBack(back) => self.send_back(&back, proposal),
+            Command::DeadLetter { stream, message, settles } => {
+                self.dead_letter(stream, &message, settles, proposal)
+            }
+            Command::CommitOffset { key, offset } => self.commit_offset(key, offset, proposal),
+            Command::StartCursor { key, offset } => self.start_cursor(key, offset, proposal),
+            Command::Seek { group_id, to } => self.seek(group_id, &to, proposal),
+            Command::TopicPut { config, mode } => self.put_topic(config, mode, proposal),
+            Command::TopicDelete { name } => self.delete_topic(&name, proposal),
+            Command::GroupPut { config, mode } => self.put_group(config, mode, proposal),
+            Command::GroupDelete { name, clean_offsets } => match self.state.group(&name) {
+                Some(group) => self.change(&Catalogue::GroupDelete { id: group.id, clean_offsets }, proposal),
+                None => Decision::Now(Outcome::Refused(Refusal::NotFound)),
+            },
+            Command::KeyValuePut { namespace, key, value } => {
+                self.change(&Catalogue::KeyValue { namespace, key, value }, proposal)
+            }
+        }
+    }
+
+    fn publish(
+        &mut self,
+        stream: StreamId,
+        messages: SmallVec<[EncodedMessage; 1]>,
+        proposal: &mut Proposal<'_>,
+    ) -> Decision<Outcome> {
+        if let Some(used_percent) = proposal.refuse_messages {
+            return Decision::Now(Outcome::Refused(Refusal::DiskFull { used_percent }));
+        }
+        let mut placed = SmallVec::with_capacity(messages.len());
+        for message in messages {
+            placed.push(self.place_message(stream, &message, Cause::None, proposal));
+        }
+        Decision::Committed(Outcome::Published(placed))
+    }
+
+    /// Places a message at the end of a stream and applies it.
+    pub(super) fn place_message(
+        &mut self,
+        stream: StreamId,
+        message: &EncodedMessage,
+        cause: Cause,
+        proposal: &mut Proposal<'_>,
+    ) -> PlacedMessage {
+        let offset = Offset(proposal.views.next_offset(stream));
+        let stored_ms = proposal.now_ms.max(proposal.views.last_time_ms(stream));
+        let prefix = MessagePrefix { cause, stream, tag: message.tag, stored_ms, keys: message.keys.clone() };
+        let placed = proposal.push(kind::MESSAGE, |lsn, out| {
+            prefix.encode(out);
+            let at = out.len();
+            out.extend_from_slice(&message.bytes);
+            let record = out.get_mut(at..).expect("the message was just appended");
+            Stamp { offset, lsn, stored_ms }.put(record).expect("callers hand in whole encoded messages");
+        });
+        self.apply_placed(proposal);
+        PlacedMessage { offset, lsn: placed.lsn, stored_ms }
+    }
+
+    fn publish_due(
+        &mut self,
+        stream: StreamId,
+        message: EncodedMessage,
+        due_ms: i64,
+        proposal: &mut Proposal<'_>,
+    ) -> Decision<Outcome> {
+        if let Some(used_percent) = proposal.refuse_messages {
+            return Decision::Now(Outcome::Refused(Refusal::DiskFull { used_percent }));
+        }
+        if due_ms <= proposal.now_ms {
+            let placed = self.place_message(stream, &message, Cause::None, proposal);
+            return Decision::Committed(Outcome::Published(SmallVec::from_elem(placed, 1)));
+        }
+        let stored_ms = proposal.now_ms;
+        let what = DueWhat::Message { stream, tag: message.tag, keys: message.keys };
+        let prefix = DuePrefix { due_ms, stored_ms, what };
+        let placed = proposal.push(kind::DUE, |_, out| {
+            prefix.encode(out);
+            out.extend_from_slice(&message.bytes);
+        });
+        self.apply_placed(proposal);
+        let placed = PlacedMessage { offset: Offset(0), lsn: placed.lsn, stored_ms };
+        Decision::Committed(Outcome::Published(SmallVec::from_elem(placed, 1)))
+    }
+
+    fn deliver(&mut self, command: DeliverCommand, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
+        let DeliverCommand { group_id, invisible_ms, attempt_id, ordered, parts } = command;
+        let now_ms = proposal.now_ms;
+        let mut accepted = SmallVec::with_capacity(parts.len());
+        let mut kept: Vec<DeliverPart> = Vec::with_capacity(parts.len());
+        for (expected, part) in parts {
+            let key = CursorKey { group_id, stream: part.stream };
+            let fits = self.may_deliver(key, expected, ordered, &attempt_id, now_ms)
+                && self.may_repeat(key, expected, &part.offsets)
+                && !kept.iter().any(|other| other.stream == part.stream);
+            accepted.push(fits);
+            if fits {
+                kept.push(part);
+            }
+        }
+        let mut delivered = Delivered { nonce: Lsn::ZERO, delivered_ms: now_ms, accepted };
+        if kept.is_empty() {
+            return Decision::Now(Outcome::Delivered(delivered));
+        }
+        let deadline_ms = now_ms.saturating_add(invisible_ms);
+        let record = Deliver { group_id, delivered_ms: now_ms, deadline_ms, attempt_id, parts: kept };
+        delivered.nonce = proposal.push(kind::DELIVER, |_, out| record.encode(out)).lsn;
+        self.apply_placed(proposal);
+        Decision::Appended(Outcome::Delivered(delivered))
+    }
+
+    /// The choice still stands: nobody moved the cursor, and in an ordered queue nothing is hidden.
+    fn may_deliver(
+        &self,
+        key: CursorKey,
+        expected: u64,
+        ordered: bool,
+        attempt_id: &str,
+        now_ms: i64,
+    ) -> bool {
+        let Some(cell) = self.state.cursor(key) else { return false };
+        let cursor = cell.cursor.lock();
+        let blocked = ordered && matches!(cursor.ordered(now_ms, attempt_id), Ordered::Blocked { .. });
+        cursor.next == expected && !blocked
+    }
+
+    /// Messages of an ordered queue that come again must not have been settled meanwhile.
+    fn may_repeat(&self, key: CursorKey, expected: u64, offsets: &[u64]) -> bool {
+        let mut repeated = offsets.iter().filter(|offset| **offset < expected).peekable();
+        if repeated.peek().is_none() {
+            return true;
+        }
+        self.state.cursor(key).is_some_and(|cell| {
+            let cursor = cell.cursor.lock();
+            repeated.all(|offset| cursor.in_flight.contains_key(offset))
+        })
+    }
+
+    fn holds(&self, item: &AckItem) -> bool {
+        self.state.cursor(item.key).is_some_and(|cell| cell.cursor.lock().holds(item.offset, item.nonce))
+    }
+
+    fn ack(&mut self, items: &[AckItem], proposal: &mut Proposal<'_>) -> Decision<Outcome> {
+        let mut held: Vec<bool> = Vec::with_capacity(items.len());
+        let mut settled: Vec<(CursorKey, u64)> = Vec::with_capacity(items.len());
+        for item in items {
+            let first = !settled.contains(&(item.key, item.offset));
+            held.push(self.holds(item));
+            if first && held.last() == Some(&true) {
+                settled.push((item.key, item.offset));
+            }
+        }
+        if settled.is_empty() {
+            return Decision::Now(Outcome::Acked(held));
+        }
+        for some in settled.chunks(SETTLED_PER_RECORD_MAX) {
+            self.place_settled(some, proposal);
+        }
+        Decision::Committed(Outcome::Acked(held))
+    }
+
+    pub(super) fn place_settled(&mut self, items: &[(CursorKey, u64)], proposal: &mut Proposal<'_>) {
+        proposal.push(kind::SETTLED, |_, out| encode_settled(items, out));
+        self.apply_placed(proposal);
+    }
+
+    fn extend(&mut self, item: AckItem, invisible_ms: i64, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
+        if !self.holds(&item) {
+            return Decision::Now(Outcome::Extended(None));
+        }
+        let delivered_ms = proposal.now_ms;
+        let deadline_ms = delivered_ms.saturating_add(invisible_ms);
+        let record = Extend { key: item.key, offset: item.offset, delivered_ms, deadline_ms };
+        let nonce = proposal.push(kind::EXTEND, |_, out| record.encode(out)).lsn;
+        self.apply_placed(proposal);
+        Decision::Appended(Outcome::Extended(Some(Extended { nonce, delivered_ms })))
+    }
+
+    fn send_back(&mut self, back: &SendBackCommand, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
+        let SendBackCommand { stream, tag, group_id, original, original_len, reconsume_times, delay_ms } =
+            *back;
+        let what = DueWhat::Reference { stream, tag, group_id, original, original_len, reconsume_times };
+        let stored_ms = proposal.now_ms;
+        let prefix = DuePrefix { due_ms: stored_ms.saturating_add(delay_ms), stored_ms, what };
+        proposal.push(kind::DUE, |_, out| prefix.encode(out));
+        self.apply_placed(proposal);
+        Decision::Committed(Outcome::Settled(true))
+    }
+
+    fn dead_letter(
+        &mut self,
+        stream: StreamId,
+        message: &EncodedMessage,
+        settles: Option<AckItem>,
+        proposal: &mut Proposal<'_>,
+    ) -> Decision<Outcome> {
+        let cause = match settles {
+            Some(item) if !self.holds(&item) => return Decision::Now(Outcome::Settled(false)),
+            Some(item) => Cause::Settles { key: item.key, offset: item.offset },
+            None => Cause::None,
+        };
+        self.place_message(stream, message, cause, proposal);
+        Decision::Committed(Outcome::Settled(true))
+    }
+
+    fn place_offset(&mut self, key: CursorKey, offset: u64, how: OffsetHow, proposal: &mut Proposal<'_>) {
+        proposal.push(kind::OFFSET, |_, out| OffsetSet { key, offset, how }.encode(out));
+        self.apply_placed(proposal);
+    }
+
+    fn commit_offset(
+        &mut self,
+        key: CursorKey,
+        offset: u64,
+        proposal: &mut Proposal<'_>,
+    ) -> Decision<Outcome> {
+        let unchanged = self.state.cursor(key).is_some_and(|cell| {
+            let cursor = cell.cursor.lock();
+            cursor.next == offset && cursor.in_flight.is_empty()
+        });
+        if unchanged {
+            return Decision::Now(Outcome::Done);
+        }
+        self.place_offset(key, offset, OffsetHow::Commit, proposal);
+        Decision::Committed(Outcome::Done)
+    }
+
+    fn start_cursor(
+        &mut self,
+        key: CursorKey,
+        offset: u64,
+        proposal: &mut Proposal<'_>,
+    ) -> Decision<Outcome> {
+        if self.state.cursor(key).is_some() {
+            return Decision::Now(Outcome::Done);
+        }
+        self.place_offset(key, offset, OffsetHow::Start, proposal);
+        Decision::Appended(Outcome::Done)
+    }
+
+    fn seek(
+        &mut self,
+        group_id: u32,
+        to: &[(StreamId, u64)],
+        proposal: &mut Proposal<'_>,
+    ) -> Decision<Outcome> {
+        for (stream, offset) in to {
+            self.place_offset(CursorKey { group_id, stream: *stream }, *offset, OffsetHow::Seek, proposal);
+        }
+        Decision::Committed(Outcome::Done)
+    }
+
+    fn change(&mut self, change: &Catalogue, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
+        self.place_change(change, proposal);
+        Decision::Committed(Outcome::Done)
+    }
+
+    fn place_change(&mut self, change: &Catalogue, proposal: &mut Proposal<'_>) {
+        let json = serde_json::to_vec(change).expect("a change of the catalogue is plain data");
+        proposal.push(kind::CATALOGUE, |_, out| out.extend_from_slice(&json));
+        self.apply_placed(proposal);
+    }
+
+    fn put_topic(
+        &mut self,
+        config: TopicConfig,
+        mode: PutMode,
+        proposal: &mut Proposal<'_>,
+    ) -> Decision<Outcome> {
+        let name = config.name.clone();
+        let existing = self.state.topic(&name);
+        match (&existing, mode) {
+            (Some(_), PutMode::Create) => return Decision::Now(Outcome::Refused(Refusal::Exists)),
+            // Committed, not at once: what makes the topic may still be on its way to the disk.
+            (Some(topic), PutMode::Ensure) => return Decision::Committed(Outcome::Topic(Arc::clone(topic))),
+            (Some(topic), PutMode::Put) if topic.config == config => {
+                return Decision::Committed(Outcome::Topic(Arc::clone(topic)));
+            }
+            _ => {}
+        }
+        let id = existing.map_or(self.next_topic_id, |topic| topic.id);
+        self.place_change(&Catalogue::TopicPut { id, config }, proposal);
+        let topic = self.state.topic(&name).expect("the topic was just put");
+        Decision::Committed(Outcome::Topic(topic))
+    }
+
+    /// A topic of the machine's own, made if it does not exist.
+    pub(super) fn ensure_topic(
+        &mut self,
+        name: &TopicName,
+        queues: u32,
+        proposal: &mut Proposal<'_>,
+    ) -> Arc<Topic> {
+        if let Some(topic) = self.state.topic(name) {
+            return topic;
+        }
+        let config = TopicConfig::new(name.clone(), queues);
+        self.place_change(&Catalogue::TopicPut { id: self.next_topic_id, config }, proposal);
+        self.state.topic(name).expect("the topic was just put")
+    }
+
+    fn delete_topic(&mut self, name: &TopicName, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
+        match self.state.topic(name) {
+            Some(topic) => self.change(&Catalogue::TopicDelete { id: topic.id }, proposal),
+            None => Decision::Now(Outcome::Refused(Refusal::NotFound)),
+        }
+    }
+
+    fn put_group(
+        &mut self,
+        config: GroupConfig,
+        mode: PutMode,
+        proposal: &mut Proposal<'_>,
+    ) -> Decision<Outcome> {
+        let name = config.name.clone();
+        let existing = self.state.group(&name);
+        match (&existing, mode) {
+            (Some(_), PutMode::Create) => return Decision::Now(Outcome::Refused(Refusal::Exists)),
+            (Some(group), PutMode::Ensure) => return Decision::Committed(Outcome::Group(Arc::clone(group))),
+            (Some(group), PutMode::Put) if group.config == config => {
+                return Decision::Committed(Outcome::Group(Arc::clone(group)));
+            }
+            _ => {}
+        }
+        let id = existing.map_or(self.next_group_id, |group| group.id);
+        self.place_change(&Catalogue::GroupPut { id, config }, proposal);
+        let group = self.state.group(&name).expect("the group was just put");
+        Decision::Committed(Outcome::Group(group))
+    }
+}

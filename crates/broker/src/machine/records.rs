@@ -1,0 +1,446 @@
+//! The records of the machine: everything that can change its state.
+//!
+//! Little-endian. `text` = length u16 + UTF-8. Layouts:
+//!
+//! ```text
+//! Message      prefix length u16, cause, stream u64, tag u32, stored ms i64, keys n u8 + u64 each,
+//!              then the message in the layout of `model::record`
+//! Reference    (a retry) cause, stream u64, tag u32, stored ms i64, group u32, original position u64,
+//!              original length u32, reconsume times u32
+//! Due          prefix length u16, due ms i64, stored ms i64, what u8, then
+//!                0 reference: stream u64, tag u32, group u32, original position u64, length u32, times u32
+//!                1 message:   stream u64, tag u32, keys n u8 + u64 each; then the message
+//! Deliver      group u32, delivered ms i64, deadline ms i64, attempt id text, parts u16:
+//!              { stream u64, next varint, count u16, offsets as varint steps }
+//! Settled      count u16: { group u32, stream u64, offset varint }
+//! Extend       group u32, stream u64, offset varint, delivered ms i64, deadline ms i64
+//! Offset       group u32, stream u64, offset varint, how u8 (0 commit, 1 seek, 2 start)
+//! Topic, Group, KeyValue, Mode   JSON of the object (deletions: see the enum)
+//! cause        0 | 1 fired: due ms i64, position u64 | 2 settles: group u32, stream u64, offset varint
+//! ```
+
+use model::{GroupConfig, Lsn, StreamId, TopicConfig};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use super::bytes::{Reader, Short, Writer};
+use super::state::CursorKey;
+
+/// Kind bytes of log records. Never reuse a number.
+pub mod kind {
+    pub const MESSAGE: u8 = 1;
+    pub const REFERENCE: u8 = 2;
+    pub const DUE: u8 = 3;
+    pub const DELIVER: u8 = 4;
+    pub const SETTLED: u8 = 5;
+    pub const EXTEND: u8 = 6;
+    pub const OFFSET: u8 = 7;
+    pub const CATALOGUE: u8 = 8;
+    /// Something due whose record retention has deleted: due ms i64, position u64.
+    pub const DUE_DROPPED: u8 = 9;
+}
+
+/// Flag of an index entry: the record is a [`Reference`], not a message.
+pub const ENTRY_REFERENCE: u16 = 1;
+
+/// Hashes of a message's keys.
+pub type KeyHashes = SmallVec<[u64; 2]>;
+
+/// What else a record ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    None,
+    /// What was due has happened.
+    Fired {
+        due_ms: i64,
+        lsn: Lsn,
+    },
+    /// A delivery ends.
+    Settles {
+        key: CursorKey,
+        offset: u64,
+    },
+}
+
+/// A message encoded by the caller, waiting for its place.
+#[derive(Debug, Clone)]
+pub struct EncodedMessage {
+    pub bytes: Vec<u8>,
+    pub tag: u32,
+    pub keys: KeyHashes,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessagePrefix {
+    pub cause: Cause,
+    pub stream: StreamId,
+    pub tag: u32,
+    pub stored_ms: i64,
+    pub keys: KeyHashes,
+}
+
+/// A retry: an entry in a retry queue that stands for a message elsewhere in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reference {
+    pub cause: Cause,
+    pub stream: StreamId,
+    pub tag: u32,
+    pub stored_ms: i64,
+    pub group_id: u32,
+    pub original: Lsn,
+    pub original_len: u32,
+    pub reconsume_times: u32,
+}
+
+/// Something to do at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DuePrefix {
+    pub due_ms: i64,
+    pub stored_ms: i64,
+    pub what: DueWhat,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DueWhat {
+    /// Append a reference (a 4.x retry).
+    Reference {
+        stream: StreamId,
+        tag: u32,
+        group_id: u32,
+        original: Lsn,
+        original_len: u32,
+        reconsume_times: u32,
+    },
+    /// Append the message that follows the prefix.
+    Message { stream: StreamId, tag: u32, keys: KeyHashes },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deliver {
+    pub group_id: u32,
+    pub delivered_ms: i64,
+    pub deadline_ms: i64,
+    pub attempt_id: String,
+    pub parts: Vec<DeliverPart>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliverPart {
+    pub stream: StreamId,
+    /// First offset not handed out after this.
+    pub next: u64,
+    /// Ascending.
+    pub offsets: Vec<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extend {
+    pub key: CursorKey,
+    pub offset: u64,
+    pub delivered_ms: i64,
+    pub deadline_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffsetHow {
+    /// A client that keeps its own count says how far it is.
+    Commit,
+    /// Progress is set anew; what is in flight is given up.
+    Seek,
+    /// A group's first contact with a queue; changes nothing if it has progress.
+    Start,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OffsetSet {
+    pub key: CursorKey,
+    pub offset: u64,
+    pub how: OffsetHow,
+}
+
+/// Rare changes of configuration, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum Catalogue {
+    TopicPut { id: u32, config: TopicConfig },
+    TopicDelete { id: u32 },
+    GroupPut { id: u32, config: GroupConfig },
+    GroupDelete { id: u32, clean_offsets: bool },
+    KeyValue { namespace: String, key: String, value: Option<String> },
+}
+
+impl Cause {
+    fn encode(self, out: &mut Writer<'_>) {
+        match self {
+            Self::None => out.u8(0),
+            Self::Fired { due_ms, lsn } => {
+                out.u8(1);
+                out.i64(due_ms);
+                out.u64(lsn.get());
+            }
+            Self::Settles { key, offset } => {
+                out.u8(2);
+                out.u32(key.group_id);
+                out.u64(key.stream.get());
+                out.varint(offset);
+            }
+        }
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self, Short> {
+        match from.u8()? {
+            0 => Ok(Self::None),
+            1 => Ok(Self::Fired { due_ms: from.i64()?, lsn: Lsn(from.u64()?) }),
+            2 => Ok(Self::Settles { key: key(from)?, offset: from.varint()? }),
+            _ => Err(Short),
+        }
+    }
+}
+
+fn key(from: &mut Reader<'_>) -> Result<CursorKey, Short> {
+    Ok(CursorKey { group_id: from.u32()?, stream: StreamId(from.u64()?) })
+}
+
+fn encode_keys(keys: &[u64], out: &mut Writer<'_>) {
+    let kept = keys.get(..keys.len().min(usize::from(u8::MAX))).unwrap_or_default();
+    out.u8(u8::try_from(kept.len()).unwrap_or(0));
+    for hash in kept {
+        out.u64(*hash);
+    }
+}
+
+fn decode_keys(from: &mut Reader<'_>) -> Result<KeyHashes, Short> {
+    (0..from.u8()?).map(|_| from.u64()).collect()
+}
+
+/// Writes a prefix behind its own length.
+fn prefixed(out: &mut Vec<u8>, write: impl FnOnce(&mut Writer<'_>)) {
+    let at = out.len();
+    out.extend_from_slice(&[0, 0]);
+    write(&mut Writer(out));
+    let len = u16::try_from(out.len() - at).expect("a prefix holds at most 255 keys of 8 bytes");
+    if let Some(place) = out.get_mut(at..at + 2) {
+        place.copy_from_slice(&len.to_le_bytes());
+    }
+}
+
+fn prefix<'a>(payload: &'a [u8]) -> Result<(usize, Reader<'a>), Short> {
+    let mut reader = Reader(payload);
+    let len = usize::from(reader.u16()?);
+    let inside = payload.get(2..len).ok_or(Short)?;
+    Ok((len, Reader(inside)))
+}
+
+impl MessagePrefix {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        prefixed(out, |out| {
+            self.cause.encode(out);
+            out.u64(self.stream.get());
+            out.u32(self.tag);
+            out.i64(self.stored_ms);
+            encode_keys(&self.keys, out);
+        });
+    }
+
+    /// The prefix and its length.
+    pub fn decode(payload: &[u8]) -> Result<(Self, usize), Short> {
+        let (len, mut from) = prefix(payload)?;
+        let cause = Cause::decode(&mut from)?;
+        let stream = StreamId(from.u64()?);
+        let tag = from.u32()?;
+        let stored_ms = from.i64()?;
+        Ok((Self { cause, stream, tag, stored_ms, keys: decode_keys(&mut from)? }, len))
+    }
+}
+
+/// Length of the prefix of a message or due record, without decoding it.
+pub fn prefix_len(payload: &[u8]) -> Result<usize, Short> {
+    Reader(payload).u16().map(usize::from)
+}
+
+impl Reference {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut out = Writer(out);
+        self.cause.encode(&mut out);
+        out.u64(self.stream.get());
+        out.u32(self.tag);
+        out.i64(self.stored_ms);
+        out.u32(self.group_id);
+        out.u64(self.original.get());
+        out.u32(self.original_len);
+        out.u32(self.reconsume_times);
+    }
+
+    pub fn decode(payload: &[u8]) -> Result<Self, Short> {
+        let mut from = Reader(payload);
+        Ok(Self {
+            cause: Cause::decode(&mut from)?,
+            stream: StreamId(from.u64()?),
+            tag: from.u32()?,
+            stored_ms: from.i64()?,
+            group_id: from.u32()?,
+            original: Lsn(from.u64()?),
+            original_len: from.u32()?,
+            reconsume_times: from.u32()?,
+        })
+    }
+}
+
+impl DuePrefix {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        prefixed(out, |out| {
+            out.i64(self.due_ms);
+            out.i64(self.stored_ms);
+            match &self.what {
+                DueWhat::Reference { stream, tag, group_id, original, original_len, reconsume_times } => {
+                    out.u8(0);
+                    out.u64(stream.get());
+                    out.u32(*tag);
+                    out.u32(*group_id);
+                    out.u64(original.get());
+                    out.u32(*original_len);
+                    out.u32(*reconsume_times);
+                }
+                DueWhat::Message { stream, tag, keys } => {
+                    out.u8(1);
+                    out.u64(stream.get());
+                    out.u32(*tag);
+                    encode_keys(keys, out);
+                }
+            }
+        });
+    }
+
+    pub fn decode(payload: &[u8]) -> Result<(Self, usize), Short> {
+        let (len, mut from) = prefix(payload)?;
+        let (due_ms, stored_ms) = (from.i64()?, from.i64()?);
+        let what = match from.u8()? {
+            0 => DueWhat::Reference {
+                stream: StreamId(from.u64()?),
+                tag: from.u32()?,
+                group_id: from.u32()?,
+                original: Lsn(from.u64()?),
+                original_len: from.u32()?,
+                reconsume_times: from.u32()?,
+            },
+            1 => DueWhat::Message {
+                stream: StreamId(from.u64()?),
+                tag: from.u32()?,
+                keys: decode_keys(&mut from)?,
+            },
+            _ => return Err(Short),
+        };
+        Ok((Self { due_ms, stored_ms, what }, len))
+    }
+}
+
+impl Deliver {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut out = Writer(out);
+        out.u32(self.group_id);
+        out.i64(self.delivered_ms);
+        out.i64(self.deadline_ms);
+        out.text(&self.attempt_id);
+        out.u16(u16::try_from(self.parts.len()).expect("a receive call is cut to few queues"));
+        for part in &self.parts {
+            out.u64(part.stream.get());
+            out.varint(part.next);
+            out.u16(u16::try_from(part.offsets.len()).expect("a receive call is cut to few messages"));
+            let mut last = 0;
+            for offset in &part.offsets {
+                out.varint(offset - last);
+                last = *offset;
+            }
+        }
+    }
+
+    pub fn decode(payload: &[u8]) -> Result<Self, Short> {
+        let mut from = Reader(payload);
+        let mut deliver = Self {
+            group_id: from.u32()?,
+            delivered_ms: from.i64()?,
+            deadline_ms: from.i64()?,
+            attempt_id: from.text()?.to_owned(),
+            parts: Vec::new(),
+        };
+        for _ in 0..from.u16()? {
+            let (stream, next, count) = (StreamId(from.u64()?), from.varint()?, from.u16()?);
+            let mut last = 0_u64;
+            let offsets = (0..count)
+                .map(|_| {
+                    last = last.checked_add(from.varint()?).ok_or(Short)?;
+                    Ok(last)
+                })
+                .collect::<Result<_, Short>>()?;
+            deliver.parts.push(DeliverPart { stream, next, offsets });
+        }
+        Ok(deliver)
+    }
+}
+
+/// Encodes deliveries that end.
+pub fn encode_settled(items: &[(CursorKey, u64)], out: &mut Vec<u8>) {
+    let mut out = Writer(out);
+    out.u16(u16::try_from(items.len()).expect("acks are cut to few per record"));
+    for (key, offset) in items {
+        out.u32(key.group_id);
+        out.u64(key.stream.get());
+        out.varint(*offset);
+    }
+}
+
+pub fn decode_settled(payload: &[u8]) -> Result<Vec<(CursorKey, u64)>, Short> {
+    let mut from = Reader(payload);
+    (0..from.u16()?).map(|_| Ok((key(&mut from)?, from.varint()?))).collect()
+}
+
+impl Extend {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut out = Writer(out);
+        out.u32(self.key.group_id);
+        out.u64(self.key.stream.get());
+        out.varint(self.offset);
+        out.i64(self.delivered_ms);
+        out.i64(self.deadline_ms);
+    }
+
+    pub fn decode(payload: &[u8]) -> Result<Self, Short> {
+        let mut from = Reader(payload);
+        Ok(Self {
+            key: key(&mut from)?,
+            offset: from.varint()?,
+            delivered_ms: from.i64()?,
+            deadline_ms: from.i64()?,
+        })
+    }
+}
+
+impl OffsetSet {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut out = Writer(out);
+        out.u32(self.key.group_id);
+        out.u64(self.key.stream.get());
+        out.varint(self.offset);
+        out.u8(match self.how {
+            OffsetHow::Commit => 0,
+            OffsetHow::Seek => 1,
+            OffsetHow::Start => 2,
+        });
+    }
+
+    pub fn decode(payload: &[u8]) -> Result<Self, Short> {
+        let mut from = Reader(payload);
+        let (key, offset) = (key(&mut from)?, from.varint()?);
+        let how = match from.u8()? {
+            0 => OffsetHow::Commit,
+            1 => OffsetHow::Seek,
+            2 => OffsetHow::Start,
+            _ => return Err(Short),
+        };
+        Ok(Self { key, offset, how })
+    }
+}
+
+#[cfg(test)]
+#[path = "records_tests.rs"]
+mod tests;

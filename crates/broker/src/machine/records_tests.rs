@@ -1,0 +1,76 @@
+use proptest::prelude::*;
+use smallvec::smallvec;
+
+use super::*;
+
+fn key() -> CursorKey {
+    CursorKey { group_id: 7, stream: StreamId(1 << 56 | 3) }
+}
+
+#[test]
+fn records_survive_their_bytes() {
+    let mut out = Vec::new();
+    let message = MessagePrefix {
+        cause: Cause::Settles { key: key(), offset: 300 },
+        stream: StreamId(9),
+        tag: 5,
+        stored_ms: -1,
+        keys: smallvec![1, 2, 3],
+    };
+    message.encode(&mut out);
+    let len = out.len();
+    out.extend_from_slice(b"the message");
+    assert_eq!(MessagePrefix::decode(&out), Ok((message, len)));
+    assert_eq!(prefix_len(&out), Ok(len));
+
+    let reference = Reference {
+        cause: Cause::Fired { due_ms: 1, lsn: Lsn(2) },
+        stream: StreamId(9),
+        tag: 1,
+        stored_ms: 3,
+        group_id: 4,
+        original: Lsn(5),
+        original_len: 6,
+        reconsume_times: 7,
+    };
+    out.clear();
+    reference.encode(&mut out);
+    assert_eq!(Reference::decode(&out), Ok(reference));
+
+    let deliver = Deliver {
+        group_id: 1,
+        delivered_ms: 2,
+        deadline_ms: 3,
+        attempt_id: "a".to_owned(),
+        parts: vec![DeliverPart { stream: StreamId(4), next: 400, offsets: vec![1, 2, 399] }],
+    };
+    out.clear();
+    deliver.encode(&mut out);
+    assert_eq!(Deliver::decode(&out), Ok(deliver));
+}
+
+#[test]
+fn golden_bytes() {
+    let mut out = Vec::new();
+    let set = OffsetSet { key: key(), offset: 300, how: OffsetHow::Seek };
+    set.encode(&mut out);
+    let hex: String = out.iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(hex, "07000000030000000000000 1ac0201".replace(' ', ""));
+    out.clear();
+    encode_settled(&[(key(), 1)], &mut out);
+    let hex: String = out.iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(hex, "0100070000000300000000000001 01".replace(' ', ""));
+}
+
+proptest! {
+    #[test]
+    fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        let _ = MessagePrefix::decode(&bytes);
+        let _ = Reference::decode(&bytes);
+        let _ = DuePrefix::decode(&bytes);
+        let _ = Deliver::decode(&bytes);
+        let _ = decode_settled(&bytes);
+        let _ = Extend::decode(&bytes);
+        let _ = OffsetSet::decode(&bytes);
+    }
+}

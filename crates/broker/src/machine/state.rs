@@ -1,0 +1,210 @@
+//! State that the group's thread changes and everyone may read.
+//!
+//! All of it is a function of the log. It stands at the end of the log, not at commit; what must
+//! not be seen before commit (messages) is hidden by comparing positions with commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use hashbrown::HashMap;
+use model::{GroupConfig, GroupName, QueueId, StreamId, TopicConfig, TopicName};
+use parking_lot::{Mutex, RwLock};
+
+use super::cursor::Cursor;
+use crate::streams;
+
+/// Names the progress of one group in one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CursorKey {
+    pub group_id: u32,
+    pub stream: StreamId,
+}
+
+/// A topic and its number.
+#[derive(Debug)]
+pub struct Topic {
+    pub id: u32,
+    pub config: TopicConfig,
+    /// Counts sends and receives, to take queues in turn.
+    pub turn: AtomicU32,
+}
+
+impl Topic {
+    #[must_use]
+    pub fn stream(&self, queue: QueueId) -> StreamId {
+        streams::of_queue(self.id, queue)
+    }
+}
+
+/// A group and its number.
+#[derive(Debug)]
+pub struct Group {
+    pub id: u32,
+    pub config: GroupConfig,
+}
+
+/// A cursor, and the claim that makes receivers of one queue take turns.
+#[derive(Debug, Default)]
+pub struct CursorCell {
+    pub cursor: Mutex<Cursor>,
+    pub claim: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Catalogue {
+    topics: HashMap<TopicName, Arc<Topic>>,
+    topics_by_id: HashMap<u32, Arc<Topic>>,
+    groups: HashMap<GroupName, Arc<Group>>,
+    groups_by_id: HashMap<u32, Arc<Group>>,
+    key_values: BTreeMap<(String, String), String>,
+}
+
+const SHARDS: usize = 16;
+
+type CursorShard = RwLock<HashMap<CursorKey, Arc<CursorCell>>>;
+
+/// The shared state.
+#[derive(Debug)]
+pub struct State {
+    catalogue: RwLock<Catalogue>,
+    cursors: [CursorShard; SHARDS],
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { catalogue: RwLock::default(), cursors: std::array::from_fn(|_| RwLock::default()) }
+    }
+}
+
+impl State {
+    #[must_use]
+    pub fn topic(&self, name: &TopicName) -> Option<Arc<Topic>> {
+        self.catalogue.read().topics.get(name).cloned()
+    }
+
+    #[must_use]
+    pub fn topic_by_id(&self, id: u32) -> Option<Arc<Topic>> {
+        self.catalogue.read().topics_by_id.get(&id).cloned()
+    }
+
+    /// The topic and queue that a stream holds.
+    #[must_use]
+    pub fn queue_of(&self, stream: StreamId) -> Option<(Arc<Topic>, QueueId)> {
+        let (id, queue) = streams::queue_of(stream)?;
+        Some((self.topic_by_id(id)?, queue))
+    }
+
+    #[must_use]
+    pub fn group(&self, name: &GroupName) -> Option<Arc<Group>> {
+        self.catalogue.read().groups.get(name).cloned()
+    }
+
+    #[must_use]
+    pub fn group_by_id(&self, id: u32) -> Option<Arc<Group>> {
+        self.catalogue.read().groups_by_id.get(&id).cloned()
+    }
+
+    /// All topics, by name.
+    #[must_use]
+    pub fn topics(&self) -> Vec<Arc<Topic>> {
+        let mut all: Vec<_> = self.catalogue.read().topics.values().cloned().collect();
+        all.sort_by(|a, b| a.config.name.cmp(&b.config.name));
+        all
+    }
+
+    /// All groups, by name.
+    #[must_use]
+    pub fn groups(&self) -> Vec<Arc<Group>> {
+        let mut all: Vec<_> = self.catalogue.read().groups.values().cloned().collect();
+        all.sort_by(|a, b| a.config.name.cmp(&b.config.name));
+        all
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let catalogue = self.catalogue.read();
+        (catalogue.topics.len(), catalogue.groups.len())
+    }
+
+    #[must_use]
+    pub fn key_value(&self, namespace: &str, key: &str) -> Option<String> {
+        self.catalogue.read().key_values.get(&(namespace.to_owned(), key.to_owned())).cloned()
+    }
+
+    #[must_use]
+    pub fn key_values(&self, namespace: &str) -> BTreeMap<String, String> {
+        let catalogue = self.catalogue.read();
+        let of_namespace = catalogue.key_values.iter().filter(|((ns, _), _)| ns == namespace);
+        of_namespace.map(|((_, key), value)| (key.clone(), value.clone())).collect()
+    }
+
+    fn shard(&self, key: CursorKey) -> &CursorShard {
+        let mixed = key.stream.get().wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(key.group_id);
+        let index = usize::try_from(mixed >> 32).unwrap_or(0) % SHARDS;
+        self.cursors.get(index).expect("the index is taken modulo the number of shards")
+    }
+
+    #[must_use]
+    pub fn cursor(&self, key: CursorKey) -> Option<Arc<CursorCell>> {
+        self.shard(key).read().get(&key).cloned()
+    }
+
+    /// Keys of all cursors, sorted.
+    #[must_use]
+    pub fn cursor_keys(&self) -> Vec<CursorKey> {
+        let mut keys: Vec<_> =
+            self.cursors.iter().flat_map(|s| s.read().keys().copied().collect::<Vec<_>>()).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    // === changes: the group's thread only ===
+
+    pub(super) fn put_topic(&self, id: u32, config: TopicConfig) {
+        let mut catalogue = self.catalogue.write();
+        let topic = Arc::new(Topic { id, config, turn: AtomicU32::new(0) });
+        catalogue.topics.insert(topic.config.name.clone(), Arc::clone(&topic));
+        catalogue.topics_by_id.insert(id, topic);
+    }
+
+    pub(super) fn delete_topic(&self, id: u32) -> Option<Arc<Topic>> {
+        let mut catalogue = self.catalogue.write();
+        let topic = catalogue.topics_by_id.remove(&id)?;
+        catalogue.topics.remove(&topic.config.name);
+        Some(topic)
+    }
+
+    pub(super) fn put_group(&self, id: u32, config: GroupConfig) {
+        let mut catalogue = self.catalogue.write();
+        let group = Arc::new(Group { id, config });
+        catalogue.groups.insert(group.config.name.clone(), Arc::clone(&group));
+        catalogue.groups_by_id.insert(id, group);
+    }
+
+    pub(super) fn delete_group(&self, id: u32) -> Option<Arc<Group>> {
+        let mut catalogue = self.catalogue.write();
+        let group = catalogue.groups_by_id.remove(&id)?;
+        catalogue.groups.remove(&group.config.name);
+        Some(group)
+    }
+
+    pub(super) fn put_key_value(&self, namespace: String, key: String, value: Option<String>) {
+        let mut catalogue = self.catalogue.write();
+        match value {
+            Some(value) => catalogue.key_values.insert((namespace, key), value),
+            None => catalogue.key_values.remove(&(namespace, key)),
+        };
+    }
+
+    pub(super) fn cursor_or_new(&self, key: CursorKey) -> Arc<CursorCell> {
+        if let Some(cell) = self.cursor(key) {
+            return cell;
+        }
+        Arc::clone(self.shard(key).write().entry(key).or_default())
+    }
+
+    pub(super) fn remove_cursor(&self, key: CursorKey) {
+        self.shard(key).write().remove(&key);
+    }
+}

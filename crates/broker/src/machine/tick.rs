@@ -1,0 +1,238 @@
+//! What time demands: deliveries whose time is over come back as retries; what is due happens.
+
+use model::{Lsn, StreamId, TopicName};
+use replica::Proposal;
+use store::Entry;
+
+use super::BrokerMachine;
+use super::bytes::Writer;
+use super::due::{Waiting, minute_of};
+use super::records::{
+    Cause, DuePrefix, DueWhat, ENTRY_REFERENCE, EncodedMessage, MessagePrefix, Reference, kind,
+};
+use super::state::CursorKey;
+use crate::streams;
+
+/// Records that one tick places at most, so that commands do not wait for long.
+const RECORDS_PER_TICK_MAX: usize = 2_048;
+/// Entries of a due minute that are read at once.
+const LOAD_STEP: usize = 4_096;
+
+/// After a read that failed, when the same is tried again.
+const READ_RETRY_MS: i64 = 1_000;
+
+/// A record that should be there could not be read now. Nothing may be concluded from that.
+struct Unreadable;
+
+/// The message that a retry refers to.
+struct Original {
+    lsn: Lsn,
+    len: u32,
+    reconsume_times: u32,
+    tag: u32,
+}
+
+impl BrokerMachine {
+    pub(super) fn tick_all(&mut self, proposal: &mut Proposal<'_>) {
+        self.tick_deadlines(proposal);
+        self.tick_due(proposal);
+    }
+
+    // === deliveries whose time is over ===
+
+    fn tick_deadlines(&mut self, proposal: &mut Proposal<'_>) {
+        let now_ms = proposal.now_ms;
+        while let Some((at, key)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now_ms) {
+            if proposal.frame.len() >= RECORDS_PER_TICK_MAX {
+                return;
+            }
+            debug_assert!(at <= now_ms);
+            let Some(cell) = self.state.cursor(key) else {
+                self.watch_deadline(key, None);
+                continue;
+            };
+            let ordered = self.state.group_by_id(key.group_id).is_some_and(|group| group.config.ordered);
+            if ordered {
+                // An ordered queue hands the same messages out again; receivers only have to look.
+                self.touched.push((key.stream, 0));
+            } else {
+                let expired = cell.cursor.lock().expired(now_ms, RECORDS_PER_TICK_MAX);
+                let read = expired.into_iter().try_for_each(|offset| self.expire(key, offset, proposal));
+                if read.is_err() {
+                    self.watch_deadline(key, Some(now_ms + READ_RETRY_MS));
+                    continue;
+                }
+            }
+            let cursor = cell.cursor.lock();
+            let later =
+                cursor.in_flight.values().map(|held| held.deadline_ms).filter(|d| !ordered || *d > now_ms);
+            let next = later.min();
+            drop(cursor);
+            self.watch_deadline(key, next);
+        }
+    }
+
+    fn expire(&mut self, key: CursorKey, offset: u64, proposal: &mut Proposal<'_>) -> Result<(), Unreadable> {
+        let original = self.original_at(key.stream, offset)?;
+        let target = self.retry_stream(key, proposal);
+        let (Some(stream), Some(original)) = (target, original) else {
+            // The message is gone (deleted topic, retention): its delivery ends with it.
+            self.place_settled(&[(key, offset)], proposal);
+            return Ok(());
+        };
+        let stored_ms = proposal.now_ms.max(proposal.views.last_time_ms(stream));
+        let reference = Reference {
+            cause: Cause::Settles { key, offset },
+            stream,
+            tag: original.tag,
+            stored_ms,
+            group_id: key.group_id,
+            original: original.lsn,
+            original_len: original.len,
+            reconsume_times: original.reconsume_times.saturating_add(1),
+        };
+        proposal.push(kind::REFERENCE, |_, out| reference.encode(out));
+        self.apply_placed(proposal);
+        Ok(())
+    }
+
+    /// Where a group's retries of a queue go: its retry topic for that topic, or the same queue if
+    /// it is one already.
+    fn retry_stream(&mut self, key: CursorKey, proposal: &mut Proposal<'_>) -> Option<StreamId> {
+        let (topic, queue) = self.state.queue_of(key.stream)?;
+        if topic.config.name.is_retry() {
+            return Some(topic.stream(queue));
+        }
+        let group = self.state.group_by_id(key.group_id)?;
+        let name = TopicName::receive_retry_of(&group.config.name, &topic.config.name);
+        Some(self.ensure_topic(&name, 1, proposal).stream(model::QueueId(0)))
+    }
+
+    /// What a retry of the message at `offset` refers to; `None` if it is not stored any more.
+    fn original_at(&self, stream: StreamId, offset: u64) -> Result<Option<Original>, Unreadable> {
+        let mut found: Vec<Entry> = Vec::with_capacity(1);
+        let views = self.views.as_ref().ok_or(Unreadable)?;
+        if let Err(error) = views.read(stream, offset, 1, Lsn(u64::MAX), &mut found) {
+            tracing::error!(%error, "an index entry could not be read; its retry waits");
+            return Err(Unreadable);
+        }
+        let Some(entry) = found.first().filter(|entry| entry.offset == offset) else { return Ok(None) };
+        let Some(payload) = self.read(entry.lsn, entry.len)? else { return Ok(None) };
+        if entry.flags & ENTRY_REFERENCE != 0 {
+            let reference = Reference::decode(&payload).map_err(|_| Unreadable)?;
+            return Ok(Some(Original {
+                lsn: reference.original,
+                len: reference.original_len,
+                reconsume_times: reference.reconsume_times,
+                tag: entry.tag,
+            }));
+        }
+        let (_, at) = MessagePrefix::decode(&payload).map_err(|_| Unreadable)?;
+        let message = model::StoredMessage::parse(payload.slice(at..)).map_err(|_| Unreadable)?;
+        let reconsume_times = message.reconsume_times();
+        Ok(Some(Original { lsn: entry.lsn, len: entry.len, reconsume_times, tag: entry.tag }))
+    }
+
+    /// A record's payload; `None` if retention has deleted it.
+    fn read(&self, lsn: Lsn, len: u32) -> Result<Option<bytes::Bytes>, Unreadable> {
+        match self.log.as_ref().ok_or(Unreadable)?.read(lsn, len) {
+            Ok(payload) => Ok(Some(payload)),
+            Err(store::ReadError::Trimmed { .. }) => Ok(None),
+            Err(error) => {
+                tracing::error!(%error, position = lsn.get(), "a record could not be read; what needs it waits");
+                Err(Unreadable)
+            }
+        }
+    }
+
+    // === what is due ===
+
+    fn tick_due(&mut self, proposal: &mut Proposal<'_>) {
+        let now_ms = proposal.now_ms;
+        if now_ms < self.due_not_before_ms {
+            return;
+        }
+        if self.fire_all(proposal).is_err() {
+            self.due_not_before_ms = now_ms + READ_RETRY_MS;
+        }
+    }
+
+    fn fire_all(&mut self, proposal: &mut Proposal<'_>) -> Result<(), Unreadable> {
+        let now_ms = proposal.now_ms;
+        for minute in self.due.to_load(now_ms) {
+            self.load_minute(minute)?;
+        }
+        self.due.loaded_up_to(now_ms);
+        while let Some(waiting) = self.due.next(now_ms) {
+            if proposal.frame.len() >= RECORDS_PER_TICK_MAX {
+                break;
+            }
+            self.fire(waiting, proposal)?;
+        }
+        Ok(())
+    }
+
+    fn load_minute(&mut self, minute: i64) -> Result<(), Unreadable> {
+        let stream = streams::of_due_minute(minute);
+        let views = self.views.clone().ok_or(Unreadable)?;
+        let mut from = 0;
+        loop {
+            let mut entries = Vec::new();
+            if let Err(error) = views.read(stream, from, LOAD_STEP, Lsn(u64::MAX), &mut entries) {
+                tracing::error!(%error, minute, "what is due in a minute could not be read; it waits");
+                return Err(Unreadable);
+            }
+            let Some(last) = entries.last() else { return Ok(()) };
+            from = last.offset + 1;
+            let start_ms = minute * 60_000;
+            let waiting = entries.iter().map(|entry| Waiting {
+                due_ms: start_ms + i64::from(entry.tag),
+                lsn: entry.lsn,
+                len: entry.len,
+            });
+            self.due.on_loaded(waiting);
+        }
+    }
+
+    fn fire(&mut self, waiting: Waiting, proposal: &mut Proposal<'_>) -> Result<(), Unreadable> {
+        debug_assert!(minute_of(waiting.due_ms) <= minute_of(proposal.now_ms));
+        let cause = Cause::Fired { due_ms: waiting.due_ms, lsn: waiting.lsn };
+        let payload = self.read(waiting.lsn, waiting.len)?;
+        let decoded = payload.as_ref().and_then(|payload| DuePrefix::decode(payload).ok());
+        let (Some(payload), Some((prefix, at))) = (payload, decoded) else {
+            tracing::error!(
+                position = waiting.lsn.get(),
+                "what is due is no longer stored: retention is too short"
+            );
+            proposal.push(kind::DUE_DROPPED, |_, out| {
+                let mut out = Writer(out);
+                out.i64(waiting.due_ms);
+                out.u64(waiting.lsn.get());
+            });
+            self.apply_placed(proposal);
+            return Ok(());
+        };
+        match prefix.what {
+            DueWhat::Message { stream, tag, keys } => {
+                let bytes = payload.get(at..).unwrap_or_default().to_vec();
+                self.place_message(stream, &EncodedMessage { bytes, tag, keys }, cause, proposal);
+            }
+            DueWhat::Reference { stream, tag, group_id, original, original_len, reconsume_times } => {
+                let stored_ms = proposal.now_ms.max(proposal.views.last_time_ms(stream));
+                let reference = Reference {
+                    cause,
+                    stream,
+                    tag,
+                    stored_ms,
+                    group_id,
+                    original,
+                    original_len,
+                    reconsume_times,
+                };
+                proposal.push(kind::REFERENCE, |_, out| reference.encode(out));
+                self.apply_placed(proposal);
+            }
+        }
+        Ok(())
+    }
+}

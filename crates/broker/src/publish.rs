@@ -1,0 +1,258 @@
+//! `publish`: which topic, which queue, is it legal; encode on the caller's thread; append.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use model::filter::tag_hash;
+use model::limits::{BODY_BYTES_MAX, PROPERTIES_BYTES_MAX, PUBLISH_MESSAGES_MAX};
+use model::record::{Placement, encode, encoded_len, offset_id};
+use model::verbs::{AutoCreate, Publish, PublishError, Published, PublishedMessage, QueueChoice};
+use model::{
+    Lsn, MessageKind, NewMessage, Offset, Properties, QueueId, Session, TopicConfig, TopicName, properties,
+};
+use smallvec::SmallVec;
+
+use crate::broker::Broker;
+use crate::error::Failed;
+use crate::limits::KEYS_PER_MESSAGE_MAX;
+use crate::machine::command::{Command, Outcome, PlacedMessage, PutMode, Refusal};
+use crate::machine::records::{EncodedMessage, KeyHashes};
+use crate::machine::state::Topic;
+
+impl Broker {
+    pub(crate) async fn do_publish(
+        &self,
+        session: &Session,
+        request: Publish,
+    ) -> Result<Published, PublishError> {
+        let count = request.messages.len();
+        if count == 0 || count > PUBLISH_MESSAGES_MAX {
+            return Err(PublishError::BatchSize { count, max: PUBLISH_MESSAGES_MAX });
+        }
+        if !request.topic.is_sendable() {
+            return Err(PublishError::TopicNotSendable(request.topic));
+        }
+        let topic = self.topic_to_write(&request.topic, request.auto_create).await?;
+        for message in &request.messages {
+            check(message, &topic, request.check_kind)?;
+        }
+        let queue = choose_queue(&topic, request.queue, request.messages.first())?;
+        let store_host = self.store_host(session);
+        let due_ms = match request.messages.as_slice() {
+            [message] => due_ms(&message.properties, self.now_ms(), self.delivery_delay_max_ms)?,
+            messages => {
+                if messages.iter().any(|m| MessageKind::of(&m.properties) == MessageKind::Delay) {
+                    return Err(PublishError::Illegal("a batch cannot hold timed messages".to_owned()));
+                }
+                None
+            }
+        };
+        let ids: Vec<Option<String>> = request
+            .messages
+            .iter()
+            .map(|m| m.properties.get(properties::UNIQUE_ID).map(str::to_owned))
+            .collect();
+        let encoded: SmallVec<[EncodedMessage; 1]> = request
+            .messages
+            .iter()
+            .map(|message| encode_message(message, &topic.config.name, queue, store_host))
+            .collect();
+        let bytes = encoded.iter().map(|message| message.bytes.len()).sum();
+        let stream = topic.stream(queue);
+        let command = match due_ms {
+            Some(due_ms) => {
+                let message = encoded.into_iter().next().expect("a timed publish has one message");
+                Command::PublishDue { stream, message, due_ms }
+            }
+            None => Command::Publish { stream, messages: encoded },
+        };
+        let placed = match self.propose(command, bytes).await? {
+            Outcome::Published(placed) => placed,
+            Outcome::Refused(Refusal::DiskFull { used_percent }) => {
+                return Err(PublishError::DiskFull { used_percent });
+            }
+            other => return Err(Failed::unexpected(&other).into()),
+        };
+        let entries =
+            placed.iter().zip(ids).map(|(placed, id)| published(queue, store_host, *placed, id)).collect();
+        Ok(Published { entries })
+    }
+
+    async fn topic_to_write(
+        &self,
+        name: &TopicName,
+        auto: Option<AutoCreate>,
+    ) -> Result<Arc<Topic>, PublishError> {
+        if let Some(topic) = self.state.topic(name) {
+            return Ok(topic);
+        }
+        // Retry topics are made by their groups, but a client may send to one before that.
+        let queues = match auto {
+            _ if name.is_retry() || name.is_dead_letters() => 1,
+            Some(auto) if self.config.auto_create_topics => {
+                auto.queues.clamp(1, self.config.auto_create_queues_max)
+            }
+            _ => return Err(PublishError::TopicNotFound(name.clone())),
+        };
+        let config = TopicConfig::new(name.clone(), queues);
+        match self.propose(Command::TopicPut { config, mode: PutMode::Ensure }, 0).await? {
+            Outcome::Topic(topic) => Ok(topic),
+            other => Err(Failed::unexpected(&other).into()),
+        }
+    }
+
+    /// The address that message ids of the 4.x protocol lead back to.
+    pub(crate) fn store_host(&self, session: &Session) -> SocketAddr {
+        match session.advertised.host.parse() {
+            Ok(ip) => SocketAddr::new(ip, session.advertised.port),
+            Err(_) => self.config.store_host,
+        }
+    }
+}
+
+fn published(
+    queue: QueueId,
+    store_host: SocketAddr,
+    placed: PlacedMessage,
+    id: Option<String>,
+) -> PublishedMessage {
+    let PlacedMessage { offset, lsn, stored_ms } = placed;
+    let offset_id = offset_id(store_host, lsn);
+    let message_id = id.unwrap_or_else(|| offset_id.clone());
+    PublishedMessage {
+        queue,
+        offset,
+        lsn,
+        stored_ms,
+        offset_id,
+        message_id,
+        transaction_id: None,
+        recall_handle: None,
+    }
+}
+
+fn check(message: &NewMessage, topic: &Topic, check_kind: bool) -> Result<(), PublishError> {
+    let name = &topic.config.name;
+    if !topic.config.permission.writable() {
+        return Err(PublishError::NotWritable(name.clone()));
+    }
+    if message.body.len() > BODY_BYTES_MAX {
+        return Err(PublishError::BodyTooLarge { bytes: message.body.len(), max: BODY_BYTES_MAX });
+    }
+    let properties = message.properties.as_encoded().len();
+    if properties > PROPERTIES_BYTES_MAX {
+        return Err(PublishError::PropertiesTooLarge { bytes: properties, max: PROPERTIES_BYTES_MAX });
+    }
+    let kind = MessageKind::of(&message.properties);
+    if kind == MessageKind::Transaction {
+        return Err(PublishError::Illegal("transactions are not supported yet".to_owned()));
+    }
+    let exempt = name.is_retry()
+        || name.is_dead_letters()
+        || message.properties.get(properties::TRANSFER_FLAG).is_some();
+    if check_kind && !exempt {
+        let accepted = topic.config.accepts();
+        if !accepted.contains(&kind) {
+            let expected: Vec<_> = accepted.iter().map(|kind| kind.name()).collect();
+            return Err(PublishError::KindMismatch {
+                topic: name.clone(),
+                got: kind.name(),
+                expected: expected.join(", "),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn choose_queue(
+    topic: &Topic,
+    choice: QueueChoice,
+    first: Option<&NewMessage>,
+) -> Result<QueueId, PublishError> {
+    let queues = topic.config.write_queues.max(1);
+    match choice {
+        QueueChoice::Queue(queue) if queue.get() < queues => Ok(queue),
+        QueueChoice::Queue(queue) => {
+            Err(PublishError::QueueOutOfRange { topic: topic.config.name.clone(), queue, queues })
+        }
+        QueueChoice::Any => {
+            let key = first.and_then(|message| message.properties.get(properties::SHARDING_KEY));
+            let number = match key {
+                // Not `tag_hash`'s remainder: Java's hash of short keys is small and uneven.
+                Some(key) => crc32(key.as_bytes()),
+                None => topic.turn.fetch_add(1, Ordering::Relaxed),
+            };
+            Ok(QueueId(number % queues))
+        }
+    }
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    model::record::body_crc(bytes)
+}
+
+/// When a message is to be delivered, if not at once. A delay level beats the timer properties.
+fn due_ms(properties: &Properties, now_ms: i64, delay_max_ms: i64) -> Result<Option<i64>, PublishError> {
+    let number = |key: &'static str| {
+        properties.get(key).map(|text| {
+            let bad = || PublishError::DeliveryTime(format!("{key} is `{text}`, not a number"));
+            text.trim().parse::<i64>().map_err(|_| bad())
+        })
+    };
+    let level = number(properties::DELAY).transpose()?.unwrap_or(0);
+    let due = if level > 0 {
+        let levels = model::group::DELAY_LEVELS_MS;
+        let index = usize::try_from(level - 1).unwrap_or(0).min(levels.len() - 1);
+        now_ms + levels.get(index).copied().unwrap_or(0)
+    } else if let Some(seconds) = number(properties::TIMER_DELAY_SEC).transpose()? {
+        now_ms.saturating_add(seconds.saturating_mul(1_000))
+    } else if let Some(ms) = number(properties::TIMER_DELAY_MS).transpose()? {
+        now_ms.saturating_add(ms)
+    } else if let Some(at) = number(properties::TIMER_DELIVER_MS).transpose()? {
+        at
+    } else {
+        return Ok(None);
+    };
+    if due.saturating_sub(now_ms) > delay_max_ms {
+        let hours = delay_max_ms / 3_600_000;
+        return Err(PublishError::DeliveryTime(format!("more than {hours} hours from now")));
+    }
+    Ok(Some(due).filter(|due| *due > now_ms))
+}
+
+/// Encodes a message as it will stand in the log but for its stamp, on the caller's thread.
+pub(crate) fn encode_message(
+    message: &NewMessage,
+    topic: &TopicName,
+    queue: QueueId,
+    store_host: SocketAddr,
+) -> EncodedMessage {
+    let place = Placement {
+        topic: topic.as_str(),
+        queue,
+        offset: Offset(0),
+        lsn: Lsn::ZERO,
+        stored_ms: 0,
+        store_host,
+        prepared: Lsn::ZERO,
+    };
+    let mut bytes = Vec::with_capacity(encoded_len(message, topic.as_str(), store_host));
+    encode(&mut bytes, message, &place);
+    let tag = message.properties.get(properties::TAGS).map_or(0, |tags| tag_hash(tags).cast_unsigned());
+    EncodedMessage { bytes, tag, keys: key_hashes(topic, &message.properties) }
+}
+
+/// What a message is found by: its unique id and each of its keys.
+fn key_hashes(topic: &TopicName, properties: &Properties) -> KeyHashes {
+    let unique = properties.get(properties::UNIQUE_ID).into_iter();
+    let keys = properties.get(properties::KEYS).unwrap_or_default().split(' ').filter(|key| !key.is_empty());
+    let all = unique.chain(keys).take(KEYS_PER_MESSAGE_MAX);
+    all.map(|key| key_hash(topic, key)).collect()
+}
+
+/// FNV-1a of `topic#key`.
+pub(crate) fn key_hash(topic: &TopicName, key: &str) -> u64 {
+    let bytes = topic.as_str().bytes().chain(std::iter::once(b'#')).chain(key.bytes());
+    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+}

@@ -1,0 +1,82 @@
+//! `query`: messages by position, offset or key.
+
+use model::limits::QUERY_MESSAGES_MAX;
+use model::verbs::{KeyKind, MessageQuery, QueryError};
+use model::{Lsn, Session, StoredMessage, TopicName, properties};
+
+use crate::broker::Broker;
+use crate::error::Failed;
+use crate::publish::key_hash;
+use crate::resolve::{ResolveError, RetryView, locate, read_entries};
+
+impl From<ResolveError> for QueryError {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Gone => Self::NotFound,
+            ResolveError::Data(error) => Self::Data(error),
+        }
+    }
+}
+
+impl Broker {
+    pub(crate) async fn do_query(
+        &self,
+        _: &Session,
+        query: MessageQuery,
+    ) -> Result<Vec<StoredMessage>, QueryError> {
+        match query {
+            MessageQuery::Position(lsn) => {
+                if lsn >= self.committed() {
+                    return Err(QueryError::NotFound);
+                }
+                Ok(vec![locate(&self.log, &self.state, lsn).await?.message])
+            }
+            MessageQuery::Offset { topic, queue, offset } => {
+                let found = self.state.topic(&topic).ok_or(QueryError::TopicNotFound(topic))?;
+                let mut entries = Vec::with_capacity(1);
+                self.entries(found.stream(queue), offset.get(), 1, &mut entries)?;
+                let mut read = read_entries(&self.log, &self.state, &entries, RetryView::RetryTopic).await;
+                Ok(vec![read.pop().unwrap_or(Err(ResolveError::Gone))?])
+            }
+            MessageQuery::Key { kind: KeyKind::Tag, .. } => {
+                Err(QueryError::Illegal("messages are not indexed by tag".to_owned()))
+            }
+            MessageQuery::Key { topic, key, kind, begin_ms, end_ms, max } => {
+                let max = max.clamp(1, QUERY_MESSAGES_MAX);
+                let hash = key_hash(&topic, &key);
+                let found = self.views.lookup_key(hash, begin_ms, end_ms, max, self.committed());
+                let found = found.map_err(Failed::from)?;
+                self.matching(&topic, &key, kind, found).await
+            }
+        }
+    }
+
+    /// Hashes collide: the key must really be there.
+    async fn matching(
+        &self,
+        topic: &TopicName,
+        key: &str,
+        kind: KeyKind,
+        found: Vec<Lsn>,
+    ) -> Result<Vec<StoredMessage>, QueryError> {
+        let mut messages = Vec::with_capacity(found.len());
+        for lsn in found {
+            match locate(&self.log, &self.state, lsn).await {
+                Ok(located)
+                    if has_key(&located.message, key, kind) && located.message.topic() == topic.as_str() =>
+                {
+                    messages.push(located.message);
+                }
+                Ok(_) | Err(ResolveError::Gone) => {}
+                Err(ResolveError::Data(error)) => return Err(QueryError::Data(error)),
+            }
+        }
+        if messages.is_empty() { Err(QueryError::NotFound) } else { Ok(messages) }
+    }
+}
+
+fn has_key(message: &StoredMessage, key: &str, kind: KeyKind) -> bool {
+    let unique = message.property(properties::UNIQUE_ID) == Some(key);
+    let keys = message.property(properties::KEYS).unwrap_or_default();
+    unique || (kind == KeyKind::Key && keys.split(' ').any(|k| k == key))
+}

@@ -1,0 +1,12 @@
+//! One file per command.
+
+pub(crate) mod group;
+pub(crate) mod receive;
+pub(crate) mod send;
+pub(crate) mod topic;
+
+/// Splits `key=value`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is no key=value"))?;
+    if key.is_empty() { Err(format!("`{text}` has no key")) } else { Ok((key.to_owned(), value.to_owned())) }
+}

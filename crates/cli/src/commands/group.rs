@@ -1,0 +1,176 @@
+//! `apogee group`.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use model::admin::GroupDescription;
+use model::{GroupConfig, GroupName};
+use serde_json::json;
+
+use crate::http::{Server, is_conflict, is_not_found, segment};
+use crate::output::{self, Format};
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Make a consumer group
+    Create(Create),
+    /// List consumer groups
+    List {
+        /// Only names that contain this
+        contains: Option<String>,
+        /// Also groups of the system
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show a consumer group: configuration, members, progress
+    Describe { group: GroupArg },
+    /// Delete a consumer group
+    Delete {
+        group: GroupArg,
+        /// Also forget how far it has come
+        #[arg(long)]
+        clean_offsets: bool,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Create {
+    group: GroupArg,
+    /// Deliver in order: a message waits for the earlier ones of its queue or message group
+    #[arg(long)]
+    ordered: Option<bool>,
+    /// Retries before a message goes to the dead letters
+    #[arg(long)]
+    retries: Option<u32>,
+    /// Whether its members may consume
+    #[arg(long)]
+    enabled: Option<bool>,
+    /// Change the group if it exists; what is not named stays
+    #[arg(long)]
+    update: bool,
+}
+
+/// A legal name of a group.
+#[derive(Debug, Clone)]
+pub struct GroupArg(pub(crate) GroupName);
+
+impl std::str::FromStr for GroupArg {
+    type Err = model::NameError;
+
+    fn from_str(text: &str) -> Result<Self, model::NameError> {
+        GroupName::new(text).map(Self)
+    }
+}
+
+impl GroupArg {
+    pub(crate) fn path(&self) -> String {
+        format!("/api/v1/groups/{}", segment(self.0.as_str()))
+    }
+}
+
+pub(crate) async fn run(server: &Server, format: Format, command: Command) -> Result<()> {
+    match command {
+        Command::Create(create) => self::create(server, format, create).await,
+        Command::List { contains, all } => list(server, format, contains, all).await,
+        Command::Describe { group } => describe(server, format, &group).await,
+        Command::Delete { group, clean_offsets } => {
+            let answer = server.delete(&format!("{}?clean_offsets={clean_offsets}", group.path())).await?;
+            match format {
+                Format::Json => output::json(&answer),
+                Format::Text => output::line(&format!("group {} is deleted", group.0)),
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Makes a group that does not exist yet. Answers whether it did not.
+pub(crate) async fn ensure(server: &Server, group: &GroupArg) -> Result<bool> {
+    match server.put(&format!("{}?update=false", group.path()), &json!({})).await {
+        Ok(_) => Ok(true),
+        Err(error) if is_conflict(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn create(server: &Server, format: Format, create: Create) -> Result<()> {
+    let path = create.group.path();
+    let current = if create.update { current(server, &path).await? } else { None };
+    let config = create.apply(current);
+    let answer = server.put(&format!("{path}?update={}", create.update), &json!(config)).await?;
+    match format {
+        Format::Json => output::json(&answer),
+        Format::Text => {
+            let config: GroupConfig = serde_json::from_value(answer)?;
+            let order = if config.ordered { "in order" } else { "in any order" };
+            let (name, retries) = (config.name, config.retry_max_times);
+            output::line(&format!("group {name} is delivered to {order}, with {retries} retries"));
+        }
+    }
+    Ok(())
+}
+
+async fn current(server: &Server, path: &str) -> Result<Option<GroupConfig>> {
+    match server.get(path).await {
+        Ok(found) => Ok(Some(serde_json::from_value::<GroupDescription>(found)?.config)),
+        Err(error) if is_not_found(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Create {
+    /// The configuration that is wanted, starting from the current one.
+    fn apply(&self, current: Option<GroupConfig>) -> GroupConfig {
+        let mut config = current.unwrap_or_else(|| GroupConfig::new(self.group.0.clone()));
+        config.ordered = self.ordered.unwrap_or(config.ordered);
+        config.retry_max_times = self.retries.unwrap_or(config.retry_max_times);
+        config.consume_enabled = self.enabled.unwrap_or(config.consume_enabled);
+        config
+    }
+}
+
+async fn list(server: &Server, format: Format, contains: Option<String>, all: bool) -> Result<()> {
+    let contains = contains.map(|part| format!("&contains={}", segment(&part))).unwrap_or_default();
+    let answer = server.get(&format!("/api/v1/groups?all={all}{contains}")).await?;
+    if format == Format::Json {
+        output::json(&answer);
+        return Ok(());
+    }
+    let groups: Vec<GroupConfig> = serde_json::from_value(answer)?;
+    let row = |group: GroupConfig| {
+        vec![
+            group.name.to_string(),
+            group.ordered.to_string(),
+            group.retry_max_times.to_string(),
+            group.consume_enabled.to_string(),
+        ]
+    };
+    output::line(&output::table(&["GROUP", "ORDERED", "RETRIES", "ENABLED"], groups.into_iter().map(row)));
+    Ok(())
+}
+
+async fn describe(server: &Server, format: Format, group: &GroupArg) -> Result<()> {
+    let answer = server.get(&group.path()).await?;
+    if format == Format::Json {
+        output::json(&answer);
+        return Ok(());
+    }
+    let GroupDescription { config, members, progress } = serde_json::from_value(answer)?;
+    output::line(&output::pairs(&[
+        ("group", config.name.to_string()),
+        ("ordered", config.ordered.to_string()),
+        ("retries", config.retry_max_times.to_string()),
+        ("enabled", config.consume_enabled.to_string()),
+        ("lag", progress.iter().map(|queue| queue.lag).sum::<u64>().to_string()),
+    ]));
+    let rows =
+        members.into_iter().map(|m| vec![m.client_id, m.address, m.language, m.protocol, m.topics.join(" ")]);
+    let head = ["MEMBER", "ADDRESS", "LANGUAGE", "PROTOCOL", "TOPICS"];
+    output::line(&format!("\n{}", output::table(&head, rows)));
+    let rows = progress.into_iter().map(|p| {
+        let numbers = [u64::from(p.queue), p.next_offset, p.max_offset, p.in_flight, p.lag];
+        std::iter::once(p.topic.to_string()).chain(numbers.iter().map(ToString::to_string)).collect()
+    });
+    let head = ["TOPIC", "QUEUE", "NEXT", "END", "IN FLIGHT", "LAG"];
+    output::line(&format!("\n{}", output::table(&head, rows)));
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The command line client: topics, groups, sending and receiving over HTTP, and a load generator
+//! that speaks the RocketMQ protocols.
+//!
+//! Stands one layer above the protocols, because the load generator uses their clients.
+//!
+//! Reading order: [`Command`], `http` (the client of the HTTP interface), one file per command in
+//! `commands`, [`bench`].
+//! What does not belong here: anything that an operation does; that is the engine's.
+
+pub mod bench;
+mod commands;
+mod duration;
+mod http;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::commands::{group, receive, send, topic};
+use crate::http::Server;
+use crate::output::Format;
+
+/// What the client can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Make, list, show and delete topics
+    Topic {
+        #[command(subcommand)]
+        command: topic::Command,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Make, list, show and delete consumer groups
+    Group {
+        #[command(subcommand)]
+        command: group::Command,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Send messages
+    Send {
+        #[command(flatten)]
+        args: send::Args,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Receive messages
+    Receive {
+        #[command(flatten)]
+        args: receive::Args,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Measure throughput and latency
+    Bench {
+        #[command(flatten)]
+        args: bench::Args,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// What all commands take.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// HTTP address of the engine
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "APOGEE_SERVER",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub server: String,
+    /// Certificate to trust, PEM, for https (self-signed: tls/server.crt in the data folder)
+    #[arg(long, global = true, value_name = "FILE", env = "APOGEE_CA", hide_env_values = true)]
+    pub ca: Option<PathBuf>,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl Common {
+    fn connect(&self) -> Result<(Server, Format)> {
+        let format = if self.json { Format::Json } else { Format::Text };
+        Ok((Server::new(&self.server, self.ca.as_deref())?, format))
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// If the server cannot be reached, or refuses.
+pub async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Topic { command, common } => {
+            let (server, format) = common.connect()?;
+            topic::run(&server, format, command).await?;
+        }
+        Command::Group { command, common } => {
+            let (server, format) = common.connect()?;
+            group::run(&server, format, command).await?;
+        }
+        Command::Send { args, common } => {
+            let (server, format) = common.connect()?;
+            send::run(&server, format, args).await?;
+        }
+        Command::Receive { args, common } => {
+            let (server, format) = common.connect()?;
+            return receive::run(&server, format, args).await;
+        }
+        Command::Bench { args, common } => {
+            let (server, format) = common.connect()?;
+            bench::run(&server, format, args).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

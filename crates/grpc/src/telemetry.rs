@@ -1,0 +1,172 @@
+//! The stream of settings and commands between a client and us.
+//!
+//! ```text
+//! client -> Settings            <- Settings, with our word in them
+//!                               <- RecoverOrphanedTransaction, ReconnectEndpoints
+//! client -> EndTransaction (a call of its own)
+//! ```
+//! One task per stream reads; whoever has something for the client writes into a bounded buffer.
+//! Facts: `ClientActivity` of RocketMQ 5.5: refused settings end the stream, with INVALID_ARGUMENT
+//! for the client's mistakes and INTERNAL for ours.
+
+use std::sync::Arc;
+
+use model::membership::Heartbeat;
+use model::{GroupConfig, Notice, Session};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tracing::{debug, info};
+
+use crate::answer::{self, Refusal};
+use crate::call::Call;
+use crate::clients::{Client, Registration};
+use crate::convert::inflate::Bodies;
+use crate::convert::outbound;
+use crate::limits::TELEMETRY_BUFFER;
+use crate::metrics::Rpc;
+use crate::proto::telemetry_command::Command;
+use crate::proto::{
+    Code, ReconnectEndpointsCommand, RecoverOrphanedTransactionCommand, Settings, TelemetryCommand,
+};
+use crate::settings::{self, ClientSettings, Role};
+use crate::streams::{Outgoing, Stream};
+
+/// Opens the stream; it lives in a task of its own.
+pub(crate) fn open(call: Call, inbound: Streaming<TelemetryCommand>) -> ReceiverStream<Outgoing> {
+    let (commands, outbound) = mpsc::channel(TELEMETRY_BUFFER);
+    let node = call.node.clone();
+    node.spawn("grpc-telemetry", Box::pin(run(call, inbound, Stream::new(commands))));
+    ReceiverStream::new(outbound)
+}
+
+async fn run(call: Call, mut inbound: Streaming<TelemetryCommand>, stream: Stream) {
+    loop {
+        let message = tokio::select! {
+            message = inbound.message() => message,
+            () = stream.end.cancelled() => break,
+            // No word to reconnect: clients would do so at once, while nobody listens, and Node's
+            // falls over that. The end of the stream brings them all back in their own time.
+            () = call.connection.drain.requested() => break,
+        };
+        let command = match message {
+            Ok(Some(command)) => command,
+            Ok(None) => break,
+            Err(status) => {
+                debug!(client = %call.client_id, %status, "a telemetry stream broke off");
+                break;
+            }
+        };
+        if let Err(refusal) = take(&call, &stream, command).await {
+            call.node.metrics.answered(Rpc::Telemetry, refusal.code.into());
+            // The buffer may be full; then the stream ends without a word.
+            let _ = stream.commands.try_send(Err(ended_by(&refusal)));
+            break;
+        }
+    }
+    if let Some(client) = call.node.clients.get(&call.client_id) {
+        client.streams.leave(stream.id);
+    }
+}
+
+pub(crate) fn ended_by(refusal: &Refusal) -> tonic::Status {
+    let text = format!("process client telemetryCommand failed. {}", refusal.message);
+    if (40_000..50_000).contains(&i32::from(refusal.code)) {
+        tonic::Status::invalid_argument(text)
+    } else {
+        tonic::Status::internal(text)
+    }
+}
+
+async fn take(call: &Call, stream: &Stream, command: TelemetryCommand) -> Result<(), Refusal> {
+    match command.command {
+        Some(Command::Settings(settings)) => {
+            let settings = take_settings(call, stream, settings).await?;
+            stream.send(TelemetryCommand {
+                status: Some(answer::ok()),
+                command: Some(Command::Settings(settings)),
+            });
+            call.node.metrics.answered(Rpc::Telemetry, Code::Ok.into());
+        }
+        Some(Command::ThreadStackTrace(_) | Command::VerifyMessageResult(_)) => {
+            debug!(client = %call.client_id, "a report came that nobody asked for");
+        }
+        // Ours to send, or of a later protocol.
+        Some(_) | None => {}
+    }
+    Ok(())
+}
+
+/// Registers the client, here and at the engine; answers the settings that it is to use.
+async fn take_settings(call: &Call, stream: &Stream, said: Settings) -> Result<Settings, Refusal> {
+    let node = &call.node;
+    let settings = settings::parse(&said, node.now_ms())?;
+    let advertised = call.advertised(said.access_point.as_ref());
+    let registration = Registration {
+        id: call.client_id.clone(),
+        caller: Session { advertised, ..(*call.session).clone() },
+        settings,
+        now_ms: node.monotonic_ms(),
+    };
+    let client = node.clients.register(registration).map_err(|_| {
+        let text = format!("too many clients: at most {}", node.config.clients_max);
+        Refusal::new(Code::TooManyRequests, text)
+    })?;
+    client.streams.enter(stream);
+    node.metrics.clients(node.clients.len());
+    // A group that cannot be made, or a filter that does not parse, is told to the calls that need it.
+    if let Err(error) = node.engine.heartbeat(&client.session(), beat(call, &client.settings())).await {
+        debug!(client = %call.client_id, %error, "the engine does not take the client's settings");
+    }
+    let group = group_config(call, &client).await;
+    Ok(settings::merge(said, group.as_deref(), &node.config))
+}
+
+async fn group_config(call: &Call, client: &Arc<Client>) -> Option<Arc<GroupConfig>> {
+    let settings = client.settings();
+    let group = settings.role.group()?;
+    let node = &call.node;
+    match node.groups.look_up(&*node.engine, &client.session(), group, node.now_ms()).await {
+        Ok(config) => config,
+        Err(error) => {
+            info!(%group, %error, "the configuration of a group cannot be read: its client is told the defaults");
+            None
+        }
+    }
+}
+
+/// A sign of life with all that the client said in its settings.
+pub(crate) fn beat(call: &Call, settings: &ClientSettings) -> Heartbeat {
+    let (producers, consumers) = match &settings.role {
+        Role::Producer { groups } => (groups.clone(), Vec::new()),
+        Role::Consumer(beat) => (Vec::new(), vec![beat.clone()]),
+        Role::Unsaid => (Vec::new(), Vec::new()),
+    };
+    Heartbeat {
+        client_id: call.client_id.as_ref().to_owned(),
+        language: call.language().to_owned(),
+        version: call.version_number(),
+        producers,
+        consumers,
+        with_subscriptions: true,
+    }
+}
+
+fn reconnect() -> Command {
+    Command::ReconnectEndpointsCommand(ReconnectEndpointsCommand { nonce: "go-away".to_owned() })
+}
+
+/// What a notice is on this wire; `None`: nothing, the server balances and keeps the progress.
+pub(crate) fn command_of(notice: Notice) -> Option<Command> {
+    match notice {
+        Notice::CheckTransaction { message, producer_group, .. } => {
+            let transaction_id = message.offset_id();
+            // Producers are grouped by topic, and a half message may lie in a topic of the system.
+            let message = outbound::message(&message, producer_group.as_str(), Bodies::AsStored);
+            let command = RecoverOrphanedTransactionCommand { message: Some(message), transaction_id };
+            Some(Command::RecoverOrphanedTransactionCommand(command))
+        }
+        Notice::GoAway => Some(reconnect()),
+        _ => None,
+    }
+}

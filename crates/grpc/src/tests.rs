@@ -1,0 +1,10 @@
+//! The protocol over a real client and a loopback socket, against an engine that plays along.
+
+mod fake;
+mod kit;
+mod offsets;
+mod presence;
+mod receiving;
+mod routing;
+mod sending;
+mod transport;

@@ -1,0 +1,24 @@
+//! The operations of the catalogue, guarded.
+
+use async_trait::async_trait;
+use model::admin::{Admin, AdminError, AdminPermission, OperationInfo};
+use model::{Engine, Session};
+use serde_json::Value;
+
+use crate::call::Guarded;
+use crate::metrics::Verb;
+use crate::permit::Action;
+
+#[async_trait]
+impl<E: Engine> Admin for Guarded<E> {
+    fn operations(&self) -> Vec<OperationInfo> {
+        self.engine.operations()
+    }
+
+    async fn run(&self, session: &Session, operation: &str, request: Value) -> Result<Value, AdminError> {
+        // An unknown one needs the stronger permission; the engine says that it is unknown.
+        let permission = self.permissions.get(operation).copied().unwrap_or(AdminPermission::Write);
+        let work = self.engine.run(session, operation, request);
+        self.call(session, Verb::Admin, Action::Admin { operation, permission }, work).await
+    }
+}

@@ -1,0 +1,26 @@
+//! A layer around the verbs: who may, how much at once, how long it took.
+//!
+//! Protocols call [`Guarded`] instead of the engine; neither side knows of it. Every call takes
+//! the same way, so that no handler has a rule of its own:
+//!
+//! ```text
+//! call -> admission (drain, limit per session) -> permit -> span { the engine } -> metrics
+//! ```
+//! Reading order: [`call`], [`admission`], [`permit`], [`refuse`], [`metrics`]; `messaging`,
+//! `membership` and `admin` are one line per verb.
+//! What does not belong here: storage, wire formats, anything about one verb alone.
+
+mod admin;
+pub mod admission;
+pub mod call;
+pub mod config;
+mod membership;
+mod messaging;
+pub mod metrics;
+pub mod permit;
+pub mod refuse;
+
+pub use call::Guarded;
+pub use config::GuardConfig;
+pub use metrics::Metrics;
+pub use permit::{Action, AllowAll, Permit};

@@ -1,0 +1,121 @@
+//! The messaging verbs, guarded: what each touches, and nothing else.
+
+use async_trait::async_trait;
+use model::verbs::{
+    AckError, CommitOffset, Fetch, FetchError, Fetched, MessageQuery, Messaging, OffsetAnswer, OffsetError,
+    OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive, ReceiveError,
+    Received, Route, RouteError, Seek, Settle, SettleError,
+};
+use model::{Engine, Filter, Offset, QueueId, Receipt, Session, StoredMessage, TopicName};
+
+use crate::call::Guarded;
+use crate::metrics::Verb;
+use crate::permit::Action;
+
+#[async_trait]
+impl<E: Engine> Messaging for Guarded<E> {
+    async fn publish(&self, session: &Session, request: Publish) -> Result<Published, PublishError> {
+        let topic = request.topic.clone();
+        let work = self.engine.publish(session, request);
+        self.call(session, Verb::Publish, Action::Publish { topic: &topic }, work).await
+    }
+
+    async fn receive(&self, session: &Session, request: Receive) -> Result<Received, ReceiveError> {
+        let (topic, group) = (request.topic.clone(), request.group.clone());
+        let work = self.engine.receive(session, request);
+        self.call(session, Verb::Receive, Action::Consume { topic: &topic, group: Some(&group) }, work).await
+    }
+
+    async fn fetch(&self, session: &Session, request: Fetch) -> Result<Fetched, FetchError> {
+        let (topic, group) = (request.topic.clone(), request.group.clone());
+        let work = self.engine.fetch(session, request);
+        self.call(session, Verb::Fetch, Action::Consume { topic: &topic, group: group.as_ref() }, work).await
+    }
+
+    async fn ack(&self, session: &Session, receipts: Vec<Receipt>) -> Vec<Result<(), AckError>> {
+        // All receipts of one call come from one consumer: the first speaks for them.
+        let first = receipts.first().map(|r| (r.topic.clone(), r.group.clone()));
+        let action = first
+            .as_ref()
+            .map_or(Action::Nothing, |(topic, group)| Action::Consume { topic, group: Some(group) });
+        let count = receipts.len();
+        let work = self.engine.ack(session, receipts);
+        let refused =
+            |refusal: crate::refuse::Refusal| (0..count).map(|_| Err(refusal.clone().into())).collect();
+        let results: Vec<Result<(), AckError>> =
+            self.call_sure(session, Verb::Ack, action, work, refused).await;
+        self.count_errors(Verb::Ack, &results);
+        results
+    }
+
+    async fn extend(
+        &self,
+        session: &Session,
+        receipt: Receipt,
+        invisible_ms: i64,
+    ) -> Result<Receipt, AckError> {
+        let (topic, group) = (receipt.topic.clone(), receipt.group.clone());
+        let work = self.engine.extend(session, receipt, invisible_ms);
+        self.call(session, Verb::Extend, Action::Consume { topic: &topic, group: Some(&group) }, work).await
+    }
+
+    async fn settle(&self, session: &Session, request: Settle) -> Result<(), SettleError> {
+        let group = match &request {
+            Settle::SendBack(back) => Some(back.group.clone()),
+            Settle::DeadLetter { receipt, .. } => Some(receipt.group.clone()),
+            Settle::Transaction(end) => end.producer_group.clone(),
+        };
+        let work = self.engine.settle(session, request);
+        self.call(session, Verb::Settle, Action::Settle { group: group.as_ref() }, work).await
+    }
+
+    async fn recall(&self, session: &Session, request: Recall) -> Result<String, RecallError> {
+        let topic = request.topic.clone();
+        let work = self.engine.recall(session, request);
+        self.call(session, Verb::Recall, Action::Publish { topic: &topic }, work).await
+    }
+
+    async fn commit_offset(&self, session: &Session, request: CommitOffset) -> Result<(), OffsetError> {
+        let (topic, group) = (request.topic.clone(), request.group.clone());
+        let work = self.engine.commit_offset(session, request);
+        self.call(session, Verb::CommitOffset, Action::Consume { topic: &topic, group: Some(&group) }, work)
+            .await
+    }
+
+    async fn seek(&self, session: &Session, request: Seek) -> Result<Vec<(QueueId, Offset)>, OffsetError> {
+        let (topic, group) = (request.topic.clone(), request.group.clone());
+        let work = self.engine.seek(session, request);
+        self.call(session, Verb::Seek, Action::Seek { topic: &topic, group: &group }, work).await
+    }
+
+    async fn offset(&self, session: &Session, question: OffsetQuestion) -> Result<OffsetAnswer, OffsetError> {
+        let topic = match &question {
+            OffsetQuestion::Committed { topic, .. }
+            | OffsetQuestion::Min { topic, .. }
+            | OffsetQuestion::Max { topic, .. }
+            | OffsetQuestion::ByTime { topic, .. }
+            | OffsetQuestion::EarliestTime { topic, .. } => topic.clone(),
+        };
+        let work = self.engine.offset(session, question);
+        self.call(session, Verb::Offset, Action::Describe { topic: &topic }, work).await
+    }
+
+    async fn route(&self, session: &Session, topic: &TopicName) -> Result<Route, RouteError> {
+        let work = self.engine.route(session, topic);
+        self.call(session, Verb::Route, Action::Describe { topic }, work).await
+    }
+
+    async fn query(&self, session: &Session, query: MessageQuery) -> Result<Vec<StoredMessage>, QueryError> {
+        let topic = match &query {
+            MessageQuery::Position(_) => None,
+            MessageQuery::Offset { topic, .. } | MessageQuery::Key { topic, .. } => Some(topic.clone()),
+        };
+        let work = self.engine.query(session, query);
+        self.call(session, Verb::Query, Action::Query { topic: topic.as_ref() }, work).await
+    }
+
+    async fn check_filter(&self, session: &Session, filter: &Filter) -> Result<(), ReceiveError> {
+        let work = self.engine.check_filter(session, filter);
+        self.call(session, Verb::CheckFilter, Action::Nothing, work).await
+    }
+}

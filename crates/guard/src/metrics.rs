@@ -1,0 +1,193 @@
+//! What the guard counts: each verb's calls, errors and time.
+
+use std::time::Duration;
+
+use model::Kind;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// One call of an engine. The names are labels of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    Publish,
+    Receive,
+    Fetch,
+    Ack,
+    Extend,
+    Settle,
+    Recall,
+    CommitOffset,
+    Seek,
+    Offset,
+    Route,
+    Query,
+    CheckFilter,
+    Heartbeat,
+    Leave,
+    Members,
+    Lock,
+    Unlock,
+    Assign,
+    SetRequestMode,
+    Admin,
+}
+
+impl Verb {
+    pub(crate) const ALL: [Self; 21] = [
+        Self::Publish,
+        Self::Receive,
+        Self::Fetch,
+        Self::Ack,
+        Self::Extend,
+        Self::Settle,
+        Self::Recall,
+        Self::CommitOffset,
+        Self::Seek,
+        Self::Offset,
+        Self::Route,
+        Self::Query,
+        Self::CheckFilter,
+        Self::Heartbeat,
+        Self::Leave,
+        Self::Members,
+        Self::Lock,
+        Self::Unlock,
+        Self::Assign,
+        Self::SetRequestMode,
+        Self::Admin,
+    ];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Receive => "receive",
+            Self::Fetch => "fetch",
+            Self::Ack => "ack",
+            Self::Extend => "extend",
+            Self::Settle => "settle",
+            Self::Recall => "recall",
+            Self::CommitOffset => "commit_offset",
+            Self::Seek => "seek",
+            Self::Offset => "offset",
+            Self::Route => "route",
+            Self::Query => "query",
+            Self::CheckFilter => "check_filter",
+            Self::Heartbeat => "heartbeat",
+            Self::Leave => "leave",
+            Self::Members => "members",
+            Self::Lock => "lock",
+            Self::Unlock => "unlock",
+            Self::Assign => "assign",
+            Self::SetRequestMode => "set_request_mode",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Whether it finishes what was begun earlier, so that a drain lets it through.
+    pub(crate) const fn ends_work(self) -> bool {
+        matches!(
+            self,
+            Self::Ack | Self::Extend | Self::Settle | Self::CommitOffset | Self::Leave | Self::Unlock
+        )
+    }
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfVerb {
+    verb: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfError {
+    verb: &'static str,
+    kind: &'static str,
+}
+
+/// Counters of all verbs.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    seconds: Family<OfVerb, Histogram>,
+    errors: Family<OfError, Counter>,
+    abandoned: Family<OfVerb, Counter>,
+    running: Family<OfVerb, Gauge>,
+    /// The members of families above, by verb: a call need not look them up.
+    by_verb: Vec<(Histogram, Gauge)>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        // 100 us to 52 s, doubling.
+        let seconds: Family<OfVerb, Histogram> =
+            Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_1, 2.0, 20)));
+        let running: Family<OfVerb, Gauge> = Family::default();
+        let by_verb = Verb::ALL
+            .iter()
+            .map(|verb| {
+                let of = OfVerb { verb: verb.name() };
+                (seconds.get_or_create(&of).clone(), running.get_or_create(&of).clone())
+            })
+            .collect();
+        Self { seconds, errors: Family::default(), abandoned: Family::default(), running, by_verb }
+    }
+}
+
+impl Metrics {
+    /// Adds all metrics to `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "verb_seconds",
+            "Time of finished calls; those of receive and fetch include the wait for messages",
+            self.seconds.clone(),
+        );
+        registry.register(
+            "verb_errors",
+            "Calls that failed, by what the caller should do",
+            self.errors.clone(),
+        );
+        registry.register(
+            "verb_abandoned",
+            "Calls whose client went before the answer",
+            self.abandoned.clone(),
+        );
+        registry.register("verb_running", "Calls that run or wait", self.running.clone());
+    }
+
+    pub(crate) fn started(&self, verb: Verb) {
+        if let Some((_, running)) = self.by_verb.get(verb as usize) {
+            running.inc();
+        }
+    }
+
+    pub(crate) fn finished(&self, verb: Verb, time: Duration) {
+        if let Some((seconds, running)) = self.by_verb.get(verb as usize) {
+            seconds.observe(time.as_secs_f64());
+            running.dec();
+        }
+    }
+
+    pub(crate) fn abandoned(&self, verb: Verb) {
+        self.abandoned.get_or_create(&OfVerb { verb: verb.name() }).inc();
+        if let Some((_, running)) = self.by_verb.get(verb as usize) {
+            running.dec();
+        }
+    }
+
+    pub(crate) fn failed(&self, verb: Verb, kind: Kind) {
+        let kind = match kind {
+            Kind::Invalid => "invalid",
+            Kind::NotFound => "not_found",
+            Kind::Denied => "denied",
+            Kind::Throttled => "throttled",
+            Kind::Unavailable => "unavailable",
+            Kind::Conflict => "conflict",
+            Kind::Data => "data",
+            Kind::Internal => "internal",
+        };
+        self.errors.get_or_create(&OfError { verb: verb.name(), kind }).inc();
+    }
+}

@@ -1,0 +1,148 @@
+//! What the layer adds to an engine: refusals, limits, counts.
+#![expect(clippy::disallowed_methods, reason = "tests run in real time")]
+
+mod stub;
+
+use std::sync::Arc;
+
+use base::SystemClock;
+use guard::{Action, AllowAll, GuardConfig, Guarded, Metrics, Permit};
+use model::admin::AdminPermission;
+use model::verbs::{AckError, RouteError};
+use model::{Admin, AdminError, Membership, Messaging, Receipt, Session, TopicName};
+use prometheus_client::registry::Registry;
+use stub::Stub;
+
+fn topic(name: &str) -> TopicName {
+    TopicName::new(name).expect("a legal name")
+}
+
+fn receipt() -> Receipt {
+    Receipt {
+        group: model::GroupName::new("g").expect("a legal name"),
+        topic: topic("t"),
+        queue: 0.into(),
+        offset: 0.into(),
+        nonce: 1.into(),
+        delivered_ms: 0,
+        invisible_ms: 10_000,
+    }
+}
+
+struct Rig {
+    stub: Arc<Stub>,
+    guarded: Arc<Guarded<Stub>>,
+    registry: Registry,
+}
+
+fn rig(config: &GuardConfig, permit: Arc<dyn Permit>) -> Rig {
+    let stub = Arc::new(Stub::default());
+    let metrics = Metrics::default();
+    let mut registry = Registry::default();
+    metrics.register(&mut registry);
+    let guarded = Guarded::new(Arc::clone(&stub), config, Arc::new(SystemClock), permit, metrics);
+    Rig { stub, guarded: Arc::new(guarded), registry }
+}
+
+impl Rig {
+    /// The value of one line of the metrics.
+    fn metric(&self, line: &str) -> Option<f64> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("memory does not fail");
+        text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok())
+    }
+}
+
+#[tokio::test]
+async fn calls_pass_and_are_counted() {
+    let rig = rig(&GuardConfig::default(), Arc::new(AllowAll));
+    let session = Session::internal();
+    let error = rig.guarded.route(&session, &topic("t")).await.expect_err("the stub knows no topics");
+    assert!(matches!(error, RouteError::TopicNotFound(_)));
+    assert_eq!(rig.guarded.ack(&session, vec![receipt(), receipt()]).await.len(), 2);
+    assert_eq!(rig.metric("verb_errors_total{verb=\"route\",kind=\"not_found\"}"), Some(1.0));
+    assert_eq!(rig.metric("verb_seconds_count{verb=\"route\"}"), Some(1.0));
+    assert_eq!(rig.metric("verb_errors_total{verb=\"ack\",kind=\"conflict\"}"), Some(2.0));
+    assert_eq!(rig.metric("verb_running{verb=\"route\"}"), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_drain_lets_only_ends_pass() {
+    let rig = rig(&GuardConfig::default(), Arc::new(AllowAll));
+    let session = Session::internal();
+    rig.guarded.drain();
+    let refused = rig.guarded.route(&session, &topic("t")).await;
+    assert!(matches!(refused, Err(RouteError::Unavailable(_))));
+    let acked = rig.guarded.ack(&session, vec![receipt()]).await;
+    assert!(matches!(acked.as_slice(), [Err(AckError::Stale)]), "the engine answered: {acked:?}");
+    assert!(rig.guarded.members(&session, &receipt().group).await.is_empty());
+}
+
+#[tokio::test]
+async fn one_session_cannot_take_all_places() {
+    let rig = rig(&GuardConfig { calls_per_session_max: 1 }, Arc::new(AllowAll));
+    let gate = rig.stub.gate.lock().await;
+    let waiting = tokio::spawn({
+        let guarded = Arc::clone(&rig.guarded);
+        async move { guarded.route(&Session::internal(), &topic("t")).await }
+    });
+    while rig.metric("verb_running{verb=\"route\"}") != Some(1.0) {
+        tokio::task::yield_now().await;
+    }
+    let second = rig.guarded.route(&Session::internal(), &topic("t")).await;
+    assert!(matches!(&second, Err(RouteError::Unavailable(why)) if why.contains("calls open")), "{second:?}");
+    let mut other = Session::internal();
+    other.id = 7.into();
+    drop(gate);
+    assert!(matches!(rig.guarded.route(&other, &topic("t")).await, Err(RouteError::TopicNotFound(_))));
+    assert!(matches!(waiting.await.expect("no panic"), Err(RouteError::TopicNotFound(_))));
+    assert!(matches!(
+        rig.guarded.route(&Session::internal(), &topic("t")).await,
+        Err(RouteError::TopicNotFound(_))
+    ));
+}
+
+#[tokio::test]
+async fn an_abandoned_call_frees_its_place() {
+    let rig = rig(&GuardConfig { calls_per_session_max: 1 }, Arc::new(AllowAll));
+    let gate = rig.stub.gate.lock().await;
+    {
+        let (session, topic) = (Session::internal(), topic("t"));
+        let call = rig.guarded.route(&session, &topic);
+        tokio::select! {
+            biased;
+            _ = call => panic!("the gate is closed"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    drop(gate);
+    assert_eq!(rig.metric("verb_abandoned_total{verb=\"route\"}"), Some(1.0));
+    let after = rig.guarded.route(&Session::internal(), &topic("t")).await;
+    assert!(matches!(after, Err(RouteError::TopicNotFound(_))));
+}
+
+struct OnlyReading;
+
+impl Permit for OnlyReading {
+    fn may(&self, _session: &Session, action: Action<'_>) -> Result<(), String> {
+        match action {
+            Action::Admin { permission: AdminPermission::Write, operation } => {
+                Err(format!("{operation} writes"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_permit_decides_by_the_catalogue() {
+    let rig = rig(&GuardConfig::default(), Arc::new(OnlyReading));
+    let session = Session::internal();
+    assert_eq!(rig.guarded.operations().len(), 2);
+    let read = rig.guarded.run(&session, "topic.list", serde_json::json!({})).await;
+    assert!(read.is_ok(), "{read:?}");
+    for name in ["topic.delete", "no.such"] {
+        let refused = rig.guarded.run(&session, name, serde_json::json!({})).await;
+        assert!(matches!(refused, Err(AdminError::Denied(_))), "{refused:?}");
+    }
+}

@@ -1,0 +1,259 @@
+//! Administrative operations: one catalogue, from which the HTTP routes, the API description,
+//! the command line and the permission checks derive.
+//!
+//! An operation is a type that implements [`AdminOp`]; its request and response types stand here
+//! because several protocols use them. It is run by name through [`Admin`].
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::error::{Kind, Kinded};
+use crate::group::GroupConfig;
+use crate::names::{GroupName, TopicName};
+use crate::session::Session;
+use crate::topic::TopicConfig;
+
+/// Runs operations by name.
+#[async_trait]
+pub trait Admin: Send + Sync + 'static {
+    /// The catalogue, in a stable order.
+    fn operations(&self) -> Vec<OperationInfo>;
+    /// Runs an operation.
+    async fn run(&self, session: &Session, operation: &str, request: Value) -> Result<Value, AdminError>;
+}
+
+/// Name, shape and need of an operation.
+pub trait AdminOp {
+    /// `topic.create`.
+    const NAME: &'static str;
+    const PERMISSION: AdminPermission;
+    /// One line for people.
+    const SUMMARY: &'static str;
+    type Request: Serialize + DeserializeOwned + Send;
+    type Response: Serialize + DeserializeOwned + Send;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum AdminPermission {
+    Read,
+    Write,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct OperationInfo {
+    pub name: &'static str,
+    pub permission: AdminPermission,
+    pub summary: &'static str,
+}
+
+impl OperationInfo {
+    #[must_use]
+    pub const fn of<O: AdminOp>() -> Self {
+        Self { name: O::NAME, permission: O::PERMISSION, summary: O::SUMMARY }
+    }
+}
+
+#[derive(Debug, Clone, Error)]
+pub enum AdminError {
+    #[error("there is no operation `{0}`")]
+    UnknownOperation(String),
+    #[error("the request is malformed: {0}")]
+    Invalid(String),
+    #[error("{0} does not exist")]
+    NotFound(String),
+    #[error("{0} exists already")]
+    Exists(String),
+    #[error("not permitted: {0}")]
+    Denied(String),
+    #[error("the engine cannot do it now: {0}")]
+    Unavailable(String),
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl Kinded for AdminError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::UnknownOperation(_) | Self::NotFound(_) => Kind::NotFound,
+            Self::Invalid(_) => Kind::Invalid,
+            Self::Exists(_) => Kind::Conflict,
+            Self::Denied(_) => Kind::Denied,
+            Self::Unavailable(_) => Kind::Unavailable,
+            Self::Internal(_) => Kind::Internal,
+        }
+    }
+}
+
+/// Runs an operation with its own types.
+///
+/// # Errors
+/// As [`Admin::run`]; also `Internal` if the answer has another shape than the operation says.
+pub async fn run<O: AdminOp>(
+    admin: &(impl Admin + ?Sized),
+    session: &Session,
+    request: O::Request,
+) -> Result<O::Response, AdminError> {
+    let request = serde_json::to_value(request).map_err(|e| AdminError::Internal(e.to_string()))?;
+    let response = admin.run(session, O::NAME, request).await?;
+    serde_json::from_value(response).map_err(|e| AdminError::Internal(e.to_string()))
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $op:ident = $name:literal, $permission:ident, $summary:literal, $request:ty => $response:ty;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Copy)]
+            pub struct $op;
+
+            impl AdminOp for $op {
+                const NAME: &'static str = $name;
+                const PERMISSION: AdminPermission = AdminPermission::$permission;
+                const SUMMARY: &'static str = $summary;
+                type Request = $request;
+                type Response = $response;
+            }
+        )*
+    };
+}
+
+operations! {
+    /// Makes a topic, or changes it where `update` allows.
+    TopicPut = "topic.put", Write, "Create or update a topic", TopicPutRequest => TopicConfig;
+    TopicGet = "topic.get", Read, "Describe a topic: configuration and queues", TopicRequest => TopicDescription;
+    TopicList = "topic.list", Read, "List topics", ListRequest => Vec<TopicConfig>;
+    TopicDelete = "topic.delete", Write, "Delete a topic and its queues", TopicRequest => Done;
+    GroupPut = "group.put", Write, "Create or update a consumer group", GroupPutRequest => GroupConfig;
+    GroupGet = "group.get", Read, "Describe a consumer group: configuration, members, progress", GroupRequest => GroupDescription;
+    GroupList = "group.list", Read, "List consumer groups", ListRequest => Vec<GroupConfig>;
+    GroupDelete = "group.delete", Write, "Delete a consumer group", GroupDeleteRequest => Done;
+    KeyValueGet = "kv.get", Read, "Read a name-server key", KeyValueRequest => Option<String>;
+    KeyValuePut = "kv.put", Write, "Set (or with no value delete) a name-server key", KeyValuePutRequest => Done;
+    KeyValueList = "kv.list", Read, "All keys of a name-server namespace", KeyValueListRequest => std::collections::BTreeMap<String, String>;
+    NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription;
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Empty {}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Done {}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TopicPutRequest {
+    pub config: TopicConfig,
+    /// `false`: fail with `Exists` if the topic is there.
+    pub update: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TopicRequest {
+    pub topic: TopicName,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListRequest {
+    /// Only names that contain this.
+    #[serde(default)]
+    pub contains: Option<String>,
+    /// Also topics of the system, retries and dead letters.
+    #[serde(default)]
+    pub all: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TopicDescription {
+    pub config: TopicConfig,
+    pub queues: Vec<QueueState>,
+    /// Groups that have progress in, or members subscribed to, the topic.
+    pub groups: Vec<GroupName>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueState {
+    pub queue: u32,
+    pub min_offset: u64,
+    pub max_offset: u64,
+    /// Store time of the newest message, Unix milliseconds; 0 if there is none.
+    pub last_stored_ms: i64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GroupPutRequest {
+    pub config: GroupConfig,
+    pub update: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GroupRequest {
+    pub group: GroupName,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GroupDeleteRequest {
+    pub group: GroupName,
+    /// Also forget its offsets.
+    #[serde(default)]
+    pub clean_offsets: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GroupDescription {
+    pub config: GroupConfig,
+    pub members: Vec<MemberDescription>,
+    pub progress: Vec<QueueProgress>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MemberDescription {
+    pub client_id: String,
+    pub address: String,
+    pub language: String,
+    pub protocol: String,
+    pub topics: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueProgress {
+    pub topic: TopicName,
+    pub queue: u32,
+    pub min_offset: u64,
+    pub max_offset: u64,
+    /// First offset not yet handed out (receivers) or not yet committed (fetchers).
+    pub next_offset: u64,
+    pub in_flight: u64,
+    /// Messages not yet settled.
+    pub lag: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeyValueRequest {
+    pub namespace: String,
+    pub key: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeyValuePutRequest {
+    pub namespace: String,
+    pub key: String,
+    pub value: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeyValueListRequest {
+    pub namespace: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeDescription {
+    pub cluster: String,
+    pub broker_name: String,
+    pub version: String,
+    pub log_start: u64,
+    pub log_end: u64,
+    pub log_committed: u64,
+    pub topics: u64,
+    pub groups: u64,
+}

@@ -1,0 +1,27 @@
+//! All limits of the model, each with its reason. Sizes in bytes.
+
+/// Body of one message (and of a whole batch): what every official client allows by default.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Encoded properties: the record stores their length in an i16.
+pub const PROPERTIES_BYTES_MAX: usize = 32_767;
+/// A topic name: the first record layout stores its length in one signed byte.
+pub const TOPIC_NAME_BYTES_MAX: usize = 127;
+/// A derived (retry, dead letter) topic name.
+pub const DERIVED_TOPIC_NAME_BYTES_MAX: usize = 255;
+/// A group name, so that `%RETRY%` and `%DLQ%` fit before it.
+pub const GROUP_NAME_BYTES_MAX: usize = 120;
+/// Queues of one topic.
+pub const QUEUES_PER_TOPIC_MAX: u32 = 65_536;
+/// Messages of one receive call.
+pub const RECEIVE_MESSAGES_MAX: u32 = 32;
+/// Messages of one fetch, whatever the client asks for.
+pub const FETCH_MESSAGES_MAX: u32 = 1_024;
+/// Messages of one publish call: bounds the work of one frame.
+pub const PUBLISH_MESSAGES_MAX: usize = 4_096;
+/// In-flight messages per (group, queue); more are not handed out until some are settled.
+pub const IN_FLIGHT_PER_QUEUE_MAX: usize = 10_000;
+/// Shortest and longest time a received message stays hidden, in milliseconds.
+pub const INVISIBLE_MS_MIN: i64 = 10_000;
+pub const INVISIBLE_MS_MAX: i64 = 12 * 3_600_000;
+/// Results of one query by key.
+pub const QUERY_MESSAGES_MAX: usize = 256;

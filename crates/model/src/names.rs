@@ -1,0 +1,192 @@
+//! Names of topics and groups, checked once at the border.
+//!
+//! Allowed characters: `%`, `|`, letters, digits, `_`, `-` (RocketMQ's `TopicValidator`).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::limits::{DERIVED_TOPIC_NAME_BYTES_MAX, GROUP_NAME_BYTES_MAX, TOPIC_NAME_BYTES_MAX};
+
+pub const RETRY_PREFIX: &str = "%RETRY%";
+pub const DLQ_PREFIX: &str = "%DLQ%";
+pub const LITE_PREFIX: &str = "%LMQ%";
+pub const SYSTEM_PREFIX: &str = "rmq_sys_";
+/// The topic whose route stands for "this topic would be made by a send".
+pub const AUTO_CREATE_TOPIC: &str = "TBW102";
+pub const TRACE_TOPIC: &str = "RMQ_SYS_TRACE_TOPIC";
+
+/// Topics that exist in every RocketMQ broker and cannot be made or deleted by users.
+const SYSTEM_TOPICS: &[&str] = &[
+    AUTO_CREATE_TOPIC,
+    "SCHEDULE_TOPIC_XXXX",
+    "BenchmarkTest",
+    "RMQ_SYS_TRANS_HALF_TOPIC",
+    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+    TRACE_TOPIC,
+    "TRANS_CHECK_MAX_TIME_TOPIC",
+    "SELF_TEST_TOPIC",
+    "OFFSET_MOVED_EVENT",
+    "CHECKPOINT_TOPIC",
+    "RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC",
+    "RMQ_SYS_ROCKSDB_TRANS_OP_HALF_TOPIC",
+];
+
+/// System topics that no client may send to.
+const NOT_SENDABLE: &[&str] = &[
+    "SCHEDULE_TOPIC_XXXX",
+    "RMQ_SYS_TRANS_HALF_TOPIC",
+    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+    "TRANS_CHECK_MAX_TIME_TOPIC",
+    "SELF_TEST_TOPIC",
+    "OFFSET_MOVED_EVENT",
+    "RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC",
+    "RMQ_SYS_ROCKSDB_TRANS_OP_HALF_TOPIC",
+];
+
+/// Why a name was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NameError {
+    #[error("the {what} name is blank")]
+    Blank { what: &'static str },
+    #[error("the {what} name is {len} bytes long, the longest allowed is {max}")]
+    TooLong { what: &'static str, len: usize, max: usize },
+    #[error("the {what} name `{name}` has a character outside `% | a-z A-Z 0-9 _ -`")]
+    IllegalCharacter { what: &'static str, name: String },
+}
+
+fn check(what: &'static str, name: &str, max: usize) -> Result<(), NameError> {
+    if name.trim().is_empty() {
+        return Err(NameError::Blank { what });
+    }
+    if name.len() > max {
+        return Err(NameError::TooLong { what, len: name.len(), max });
+    }
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'%' | b'|' | b'_' | b'-');
+    if !name.bytes().all(legal) {
+        return Err(NameError::IllegalCharacter { what, name: name.chars().take(64).collect() });
+    }
+    Ok(())
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.as_ref().to_owned()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+
+            fn try_from(name: String) -> Result<Self, NameError> {
+                Self::new(&name)
+            }
+        }
+    };
+}
+
+name!(
+    /// A topic, including derived ones (`%RETRY%group`, `%DLQ%group`).
+    TopicName
+);
+name!(
+    /// A consumer or producer group.
+    GroupName
+);
+
+impl TopicName {
+    /// # Errors
+    /// If the name is blank, too long or has an illegal character.
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        let derived =
+            name.starts_with(RETRY_PREFIX) || name.starts_with(DLQ_PREFIX) || name.starts_with(LITE_PREFIX);
+        let max = if derived { DERIVED_TOPIC_NAME_BYTES_MAX } else { TOPIC_NAME_BYTES_MAX };
+        check("topic", name, max)?;
+        Ok(Self(name.into()))
+    }
+
+    /// The topic that clients of the 4.x protocol read a group's retries from.
+    #[must_use]
+    pub fn retry_of(group: &GroupName) -> Self {
+        Self(format!("{RETRY_PREFIX}{group}").into())
+    }
+
+    /// The topic that holds a group's retries of one topic, for receivers.
+    #[must_use]
+    pub fn receive_retry_of(group: &GroupName, topic: &TopicName) -> Self {
+        Self(format!("{RETRY_PREFIX}{group}_{topic}").into())
+    }
+
+    #[must_use]
+    pub fn dead_letters_of(group: &GroupName) -> Self {
+        Self(format!("{DLQ_PREFIX}{group}").into())
+    }
+
+    #[must_use]
+    pub fn is_retry(&self) -> bool {
+        self.0.starts_with(RETRY_PREFIX)
+    }
+
+    #[must_use]
+    pub fn is_dead_letters(&self) -> bool {
+        self.0.starts_with(DLQ_PREFIX)
+    }
+
+    /// The group in a retry or dead letter topic's name.
+    #[must_use]
+    pub fn derived_from(&self) -> Option<&str> {
+        self.0.strip_prefix(RETRY_PREFIX).or_else(|| self.0.strip_prefix(DLQ_PREFIX))
+    }
+
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        SYSTEM_TOPICS.contains(&self.as_str()) || self.0.starts_with(SYSTEM_PREFIX)
+    }
+
+    #[must_use]
+    pub fn is_sendable(&self) -> bool {
+        !NOT_SENDABLE.contains(&self.as_str())
+    }
+}
+
+impl GroupName {
+    /// # Errors
+    /// If the name is blank, too long or has an illegal character.
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        check("group", name, GROUP_NAME_BYTES_MAX)?;
+        Ok(Self(name.into()))
+    }
+}

@@ -1,0 +1,187 @@
+//! Properties of a message, kept in the encoded form in which records hold them.
+//!
+//! Encoding: `key \u{1} value \u{2}` repeated; the last `\u{2}` may be missing in what clients
+//! send. Keys with a meaning are the constants below (names of RocketMQ's `MessageConst`).
+
+/// Separates key and value.
+pub const KEY_END: char = '\u{1}';
+/// Ends a pair.
+pub const VALUE_END: char = '\u{2}';
+
+pub const KEYS: &str = "KEYS";
+pub const TAGS: &str = "TAGS";
+pub const WAIT: &str = "WAIT";
+pub const DELAY: &str = "DELAY";
+pub const RETRY_TOPIC: &str = "RETRY_TOPIC";
+pub const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
+pub const REAL_TOPIC: &str = "REAL_TOPIC";
+pub const REAL_QUEUE_ID: &str = "REAL_QID";
+pub const TRANSACTION_PREPARED: &str = "TRAN_MSG";
+pub const PRODUCER_GROUP: &str = "PGROUP";
+pub const MIN_OFFSET: &str = "MIN_OFFSET";
+pub const MAX_OFFSET: &str = "MAX_OFFSET";
+pub const UNIQUE_ID: &str = "UNIQ_KEY";
+pub const MSG_REGION: &str = "MSG_REGION";
+pub const TRACE_ON: &str = "TRACE_ON";
+pub const CLUSTER: &str = "CLUSTER";
+pub const RECONSUME_TIME: &str = "RECONSUME_TIME";
+pub const MAX_RECONSUME_TIMES: &str = "MAX_RECONSUME_TIMES";
+pub const CONSUME_START_TIME: &str = "CONSUME_START_TIME";
+pub const CORRELATION_ID: &str = "CORRELATION_ID";
+pub const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
+pub const TTL: &str = "TTL";
+pub const MSG_TYPE: &str = "MSG_TYPE";
+pub const POP_CHECK_POINT: &str = "POP_CK";
+pub const FIRST_POP_TIME: &str = "1ST_POP_TIME";
+pub const SHARDING_KEY: &str = "__SHARDINGKEY";
+pub const LITE_TOPIC: &str = "__LITE_TOPIC";
+pub const PRIORITY: &str = "_SYS_MSG_PRIORITY_";
+pub const INNER_NUM: &str = "INNER_NUM";
+pub const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
+pub const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
+pub const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
+pub const TIMER_OUT_MS: &str = "TIMER_OUT_MS";
+pub const TRANSACTION_ID: &str = "__transactionId__";
+pub const CHECK_IMMUNITY_SECONDS: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
+pub const TRANSFER_FLAG: &str = "TRANSFER_FLAG";
+pub const TRACE_CONTEXT: &str = "TRACE_CONTEXT";
+/// The producer's own name for its host (5.x).
+pub const BORN_HOST: &str = "__BORNHOST";
+pub const BORN_TIMESTAMP: &str = "BORN_TIMESTAMP";
+pub const DLQ_ORIGIN_TOPIC: &str = "DLQ_ORIGIN_TOPIC";
+pub const DLQ_ORIGIN_MESSAGE_ID: &str = "DLQ_ORIGIN_MESSAGE_ID";
+
+/// Keys that users may not set (`MessageConst.STRING_HASH_SET`).
+pub const RESERVED: &[&str] = &[
+    KEYS,
+    TAGS,
+    WAIT,
+    DELAY,
+    RETRY_TOPIC,
+    ORIGIN_MESSAGE_ID,
+    REAL_TOPIC,
+    REAL_QUEUE_ID,
+    TRANSACTION_PREPARED,
+    PRODUCER_GROUP,
+    MIN_OFFSET,
+    MAX_OFFSET,
+    "BUYER_ID",
+    UNIQUE_ID,
+    MSG_REGION,
+    TRACE_ON,
+    CLUSTER,
+    RECONSUME_TIME,
+    MAX_RECONSUME_TIMES,
+    CONSUME_START_TIME,
+    "INSTANCE_ID",
+    CORRELATION_ID,
+    REPLY_TO_CLIENT,
+    TTL,
+    MSG_TYPE,
+    "ARRIVE_TIME",
+    "PUSH_REPLY_TIME",
+    POP_CHECK_POINT,
+    FIRST_POP_TIME,
+    SHARDING_KEY,
+    LITE_TOPIC,
+    PRIORITY,
+    INNER_NUM,
+    "INNER_BASE",
+    "INNER_MULTI_DISPATCH",
+    "INNER_MULTI_QUEUE_OFFSET",
+    TIMER_DELAY_SEC,
+    TIMER_DELAY_MS,
+    TIMER_DELIVER_MS,
+    TIMER_OUT_MS,
+    "TIMER_DEL_UNIQKEY",
+    "TIMER_ROLL_TIMES",
+    "TIMER_ENQUEUE_MS",
+    "TIMER_DEQUEUE_MS",
+    TRANSACTION_ID,
+    "TRANSACTION_CHECK_TIMES",
+    CHECK_IMMUNITY_SECONDS,
+    "TRAN_PREPARED_QUEUE_OFFSET",
+    TRANSFER_FLAG,
+    "DUP_INFO",
+    TRACE_CONTEXT,
+    "__CRC32#",
+    DLQ_ORIGIN_TOPIC,
+    DLQ_ORIGIN_MESSAGE_ID,
+    BORN_HOST,
+    BORN_TIMESTAMP,
+];
+
+/// An ordered multimap of strings in its encoded form. The first of equal keys counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Properties(String);
+
+impl Properties {
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(String::new())
+    }
+
+    /// Takes the encoded form as it came.
+    #[must_use]
+    pub const fn from_encoded(encoded: String) -> Self {
+        Self(encoded)
+    }
+
+    #[must_use]
+    pub fn as_encoded(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        get(&self.0, key)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        iter(&self.0)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Appends a pair without looking for an older one of the same key.
+    pub fn push(&mut self, key: &str, value: &str) {
+        if !self.0.is_empty() && !self.0.ends_with(VALUE_END) {
+            self.0.push(VALUE_END);
+        }
+        self.0.push_str(key);
+        self.0.push(KEY_END);
+        self.0.push_str(value);
+        self.0.push(VALUE_END);
+    }
+
+    /// Replaces all pairs of `key` by one.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.remove(key);
+        self.push(key, value);
+    }
+
+    pub fn remove(&mut self, key: &str) {
+        if self.get(key).is_none() {
+            return;
+        }
+        let mut kept = Self::new();
+        for (k, v) in self.iter().filter(|(k, _)| *k != key) {
+            kept.push(k, v);
+        }
+        *self = kept;
+    }
+}
+
+/// The value of `key` in encoded properties.
+#[must_use]
+pub fn get<'a>(encoded: &'a str, key: &str) -> Option<&'a str> {
+    iter(encoded).find(|(k, _)| *k == key).map(|(_, v)| v)
+}
+
+/// The pairs of encoded properties; pieces without a separator are passed over.
+pub fn iter(encoded: &str) -> impl Iterator<Item = (&str, &str)> {
+    encoded.split(VALUE_END).filter_map(|pair| pair.split_once(KEY_END))
+}

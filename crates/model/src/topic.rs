@@ -1,0 +1,106 @@
+//! Topics and their configuration.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::MessageKind;
+use crate::names::TopicName;
+
+/// What clients may do with a topic's queues. Bits as RocketMQ's `PermName`: 4 read, 2 write, 1 inherit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Permission(pub u32);
+
+impl Default for Permission {
+    fn default() -> Self {
+        Self::READ_WRITE
+    }
+}
+
+impl Permission {
+    pub const READ: u32 = 4;
+    pub const WRITE: u32 = 2;
+    pub const INHERIT: u32 = 1;
+    pub const READ_WRITE: Self = Self(Self::READ | Self::WRITE);
+
+    #[must_use]
+    pub const fn readable(self) -> bool {
+        self.0 & Self::READ != 0
+    }
+
+    #[must_use]
+    pub const fn writable(self) -> bool {
+        self.0 & Self::WRITE != 0
+    }
+}
+
+/// Configuration of a topic. Field names follow RocketMQ's `TopicConfig`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicConfig {
+    pub name: TopicName,
+    /// Queues that consumers read, from queue 0.
+    #[serde(default = "default_queues")]
+    pub read_queues: u32,
+    /// Queues that producers write, from queue 0.
+    #[serde(default = "default_queues")]
+    pub write_queues: u32,
+    #[serde(default)]
+    pub permission: Permission,
+    /// Global order: producers keep to their queue even when it is away.
+    #[serde(default)]
+    pub ordered: bool,
+    /// `topicSysFlag` of the 4.x protocol, kept for its tools.
+    #[serde(default)]
+    pub system_flag: i32,
+    /// `message.type`, `cleanup.policy`, `queue.type`, ... as RocketMQ names them.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Queues of a topic whose maker does not say (RocketMQ's `mqadmin updateTopic`).
+pub const DEFAULT_QUEUES: u32 = 8;
+
+const fn default_queues() -> u32 {
+    DEFAULT_QUEUES
+}
+
+/// The attribute that says which kind of message a topic takes.
+pub const ATTRIBUTE_MESSAGE_TYPE: &str = "message.type";
+
+impl TopicConfig {
+    #[must_use]
+    pub fn new(name: TopicName, queues: u32) -> Self {
+        Self {
+            name,
+            read_queues: queues,
+            write_queues: queues,
+            permission: Permission::READ_WRITE,
+            ordered: false,
+            system_flag: 0,
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    /// Queues that exist: the larger of both numbers.
+    #[must_use]
+    pub fn queues(&self) -> u32 {
+        self.read_queues.max(self.write_queues)
+    }
+
+    /// Kinds of message that the topic says it takes. Without the attribute: `Normal`.
+    #[must_use]
+    pub fn accepts(&self) -> Vec<MessageKind> {
+        match self.attributes.get(ATTRIBUTE_MESSAGE_TYPE).map(String::as_str) {
+            Some("FIFO") => vec![MessageKind::Fifo],
+            Some("DELAY") => vec![MessageKind::Delay],
+            Some("TRANSACTION") => vec![MessageKind::Transaction],
+            Some("LITE") => vec![MessageKind::Lite],
+            Some("PRIORITY") => vec![MessageKind::Priority],
+            Some("MIXED") => {
+                vec![MessageKind::Normal, MessageKind::Fifo, MessageKind::Delay, MessageKind::Transaction]
+            }
+            _ => vec![MessageKind::Normal],
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Listeners: who connects, in which protocol, over TLS or not, and when to stop.
+//!
+//! Knows nothing of what the bytes mean beyond their first few.
+//!
+//! ```text
+//! accept -> census (limits) -> sniff: PROXY header? TLS? which protocol? -> Protocol::serve
+//!                                                                        <- Drain, then cut
+//! ```
+//! Reading order: [`protocol`] (the waist), [`config`], [`server`], `connection`, `sniff`,
+//! [`proxy`], [`tls`], `census`, `stall`.
+//! What does not belong here: frames, requests, users.
+
+mod census;
+mod chatter;
+pub mod config;
+mod connection;
+pub mod error;
+pub mod limits;
+pub mod metrics;
+pub mod protocol;
+pub mod proxy;
+mod rewind;
+pub mod server;
+mod sniff;
+mod stall;
+pub mod tls;
+
+pub use config::{ListenerConfig, NetConfig, ProxyMode, TlsConfig, TlsMode};
+pub use error::NetError;
+pub use metrics::Metrics;
+pub use protocol::{Accepted, ByteStream, Drain, Protocol, Recognised};
+pub use server::{Bound, Listeners, Serving};

@@ -1,0 +1,123 @@
+//! Who is connected (`ConsumerConnection`, `ProducerConnection`).
+
+use std::collections::BTreeMap;
+
+use model::membership::{BeatStart, ConsumeHow, ConsumeModel, ConsumerBeat, Member};
+use model::{Endpoint, GroupName};
+use serde::Serialize;
+
+use crate::code::response;
+use crate::error::Failure;
+use crate::frame::Command;
+use crate::handlers::{Answer, success};
+use crate::header::Fields;
+use crate::json;
+use crate::link::Link;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Connection<'a> {
+    client_addr: String,
+    client_id: &'a str,
+    language: &'a str,
+    version: i32,
+}
+
+impl<'a> From<&'a Member> for Connection<'a> {
+    fn from(member: &'a Member) -> Self {
+        Self {
+            client_addr: Endpoint::from(member.session.peer).to_string(),
+            client_id: &member.client_id,
+            language: &member.language,
+            version: member.version,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Consumers<'a> {
+    connection_set: Vec<Connection<'a>>,
+    consume_from_where: &'static str,
+    consume_type: &'static str,
+    message_model: &'static str,
+    subscription_table: BTreeMap<&'a str, SubscriptionBody<'a>>,
+}
+
+/// `SubscriptionData`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SubscriptionBody<'a> {
+    class_filter_mode: bool,
+    code_set: Vec<i32>,
+    expression_type: &'static str,
+    sub_string: &'a str,
+    sub_version: i64,
+    tags_set: Vec<&'a str>,
+    topic: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Producers<'a> {
+    connection_set: Vec<Connection<'a>>,
+}
+
+pub(super) async fn consumers(link: &Link, request: &Command) -> Answer {
+    let group = GroupName::new(request.fields.required("consumerGroup")?)?;
+    let members = link.engine().members(&link.session, &group).await;
+    let Some(consumer) = members.iter().find_map(|member| member.consumer.as_ref()) else {
+        let remark = format!("the consumer group[{group}] not online");
+        return Err(Failure::new(response::CONSUMER_NOT_ONLINE, remark));
+    };
+    let body = Consumers {
+        connection_set: members.iter().map(Connection::from).collect(),
+        consume_from_where: match consumer.start {
+            BeatStart::Last => "CONSUME_FROM_LAST_OFFSET",
+            BeatStart::First => "CONSUME_FROM_FIRST_OFFSET",
+            BeatStart::Time => "CONSUME_FROM_TIMESTAMP",
+        },
+        consume_type: match consumer.how {
+            ConsumeHow::Pull => "CONSUME_ACTIVELY",
+            ConsumeHow::Push => "CONSUME_PASSIVELY",
+            ConsumeHow::Pop => "CONSUME_POP",
+        },
+        message_model: match consumer.model {
+            ConsumeModel::Broadcasting => "BROADCASTING",
+            ConsumeModel::Clustering => "CLUSTERING",
+        },
+        subscription_table: subscriptions(consumer),
+    };
+    Ok(success(Fields::new(), json::write(&body)))
+}
+
+fn subscriptions(consumer: &ConsumerBeat) -> BTreeMap<&str, SubscriptionBody<'_>> {
+    let body = |subscription: &'_ model::membership::Subscription| {
+        let tags = subscription.filter.tags().unwrap_or_default();
+        tags.iter().map(|tag| model::filter::tag_hash(tag)).collect::<Vec<i32>>()
+    };
+    let mut table = BTreeMap::new();
+    for subscription in &consumer.subscriptions {
+        let row = SubscriptionBody {
+            class_filter_mode: false,
+            code_set: body(subscription),
+            expression_type: json::filter_kind(&subscription.filter),
+            sub_string: &subscription.filter.expression,
+            sub_version: subscription.version,
+            tags_set: subscription.filter.tags().unwrap_or_default(),
+            topic: subscription.topic.as_str(),
+        };
+        table.insert(subscription.topic.as_str(), row);
+    }
+    table
+}
+
+pub(super) async fn producers(link: &Link, request: &Command) -> Answer {
+    let group = GroupName::new(request.fields.required("producerGroup")?)?;
+    let members = link.engine().producers(&link.session, &group).await;
+    if members.is_empty() {
+        return Err(Failure::new(response::SYSTEM_ERROR, format!("the producer group[{group}] not exist")));
+    }
+    let connection_set = members.iter().map(Connection::from).collect();
+    Ok(success(Fields::new(), json::write(&Producers { connection_set })))
+}

@@ -1,0 +1,51 @@
+//! Operations of administrators (`mqadmin`, the dashboard, and clients that make topics): the
+//! second table of codes. Each runs an operation of [`model::admin`] under its 4.x code.
+
+mod connections;
+mod group;
+mod key_value;
+mod node;
+mod stats;
+mod topic;
+
+use std::sync::Arc;
+
+use crate::code::{request as code, response};
+use crate::error::Failure;
+use crate::frame::Command;
+use crate::handlers::Answer;
+use crate::link::Link;
+
+pub(crate) async fn operate(link: &Arc<Link>, request: &Command) -> Answer {
+    match request.code {
+        code::UPDATE_AND_CREATE_TOPIC => topic::put(link, request).await,
+        code::DELETE_TOPIC_IN_BROKER => topic::delete(link, request).await,
+        code::DELETE_TOPIC_IN_NAMESRV => topic::delete_route(request),
+        code::GET_ALL_TOPIC_LIST_FROM_NAMESERVER => topic::names(link).await,
+        code::GET_ALL_TOPIC_CONFIG => topic::all(link).await,
+        code::GET_TOPIC_CONFIG => topic::get(link, request).await,
+        code::GET_TOPIC_STATS_INFO => stats::topic(link, request).await,
+        code::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP => group::put(link, request).await,
+        code::DELETE_SUBSCRIPTIONGROUP => group::delete(link, request).await,
+        code::GET_ALL_SUBSCRIPTIONGROUP_CONFIG => group::all(link).await,
+        code::GET_SUBSCRIPTIONGROUP_CONFIG => group::get(link, request).await,
+        code::GET_CONSUME_STATS => stats::group(link, request).await,
+        code::INVOKE_BROKER_TO_RESET_OFFSET => stats::reset(link, request).await,
+        code::QUERY_TOPIC_CONSUME_BY_WHO => stats::groups_of_topic(link, request).await,
+        code::QUERY_TOPICS_BY_CONSUMER => stats::topics_of_group(link, request).await,
+        code::GET_CONSUMER_CONNECTION_LIST => connections::consumers(link, request).await,
+        code::GET_PRODUCER_CONNECTION_LIST => connections::producers(link, request).await,
+        code::GET_BROKER_CLUSTER_INFO => node::cluster(link).await,
+        code::GET_BROKER_RUNTIME_INFO => node::runtime(link).await,
+        code::GET_BROKER_CONFIG => node::config(link).await,
+        code::UPDATE_BROKER_CONFIG => node::update_config(),
+        code::PUT_KV_CONFIG => key_value::put(link, request).await,
+        code::GET_KV_CONFIG => key_value::get(link, request).await,
+        code::DELETE_KV_CONFIG => key_value::delete(link, request).await,
+        code::GET_KVLIST_BY_NAMESPACE => key_value::list(link, request).await,
+        other => Err(Failure::new(
+            response::REQUEST_CODE_NOT_SUPPORTED,
+            format!("request type {other} not supported"),
+        )),
+    }
+}

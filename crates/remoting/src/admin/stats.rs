@@ -1,0 +1,123 @@
+//! How far queues and groups are (`TopicStatsTable`, `ConsumeStats`, `ResetOffsetBody`). These
+//! tables are keyed by queues: see [`crate::json::RawKeyed`].
+
+use model::verbs::{Seek, SeekTo};
+use model::{GroupName, Offset, QueueId, TopicName};
+use serde::Serialize;
+
+use crate::frame::Command;
+use crate::handlers::{Answer, success};
+use crate::header::Fields;
+use crate::json::{self, MessageQueue, RawKeyed};
+use crate::link::Link;
+
+use super::{group, topic};
+
+/// `TopicOffset`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TopicOffset {
+    last_update_timestamp: i64,
+    max_offset: u64,
+    min_offset: u64,
+}
+
+/// `OffsetWrapper`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OffsetWrapper {
+    broker_offset: u64,
+    consumer_offset: u64,
+    last_timestamp: i64,
+    pull_offset: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupNames<'a> {
+    group_list: Vec<&'a str>,
+}
+
+fn key(broker_name: &str, topic: &TopicName, queue: u32) -> MessageQueue {
+    MessageQueue {
+        broker_name: broker_name.to_owned(),
+        queue_id: i32::try_from(queue).unwrap_or(i32::MAX),
+        topic: topic.as_str().to_owned(),
+    }
+}
+
+pub(super) async fn topic(link: &Link, request: &Command) -> Answer {
+    let found = topic::describe(link, request.fields.required("topic")?).await?;
+    let broker_name = &link.server.node().await?.broker_name;
+    let row = |queue: &model::admin::QueueState| {
+        let offsets = TopicOffset {
+            last_update_timestamp: queue.last_stored_ms,
+            max_offset: queue.max_offset,
+            min_offset: queue.min_offset,
+        };
+        (key(broker_name, &found.config.name, queue.queue), offsets)
+    };
+    let table = RawKeyed(found.queues.iter().map(row).collect());
+    let body = format!("{{\"offsetTable\":{},\"topicPutTps\":0.0}}", table.to_text());
+    Ok(success(Fields::new(), body.into()))
+}
+
+pub(super) async fn group(link: &Link, request: &Command) -> Answer {
+    let found = group::describe(link, request.fields.required("consumerGroup")?).await?;
+    let wanted = request.fields.get("topic").filter(|topic| !topic.is_empty());
+    let broker_name = &link.server.node().await?.broker_name;
+    let row = |progress: &model::admin::QueueProgress| {
+        let offsets = OffsetWrapper {
+            broker_offset: progress.max_offset,
+            consumer_offset: progress.next_offset.saturating_sub(progress.in_flight),
+            last_timestamp: 0,
+            pull_offset: progress.next_offset,
+        };
+        (key(broker_name, &progress.topic, progress.queue), offsets)
+    };
+    let rows =
+        found.progress.iter().filter(|progress| wanted.is_none_or(|topic| progress.topic.as_str() == topic));
+    let table = RawKeyed(rows.map(row).collect());
+    let body = format!("{{\"consumeTps\":0.0,\"offsetTable\":{}}}", table.to_text());
+    Ok(success(Fields::new(), body.into()))
+}
+
+/// `INVOKE_BROKER_TO_RESET_OFFSET`: an offset, a time, or (time -1) the end.
+pub(super) async fn reset(link: &Link, request: &Command) -> Answer {
+    let fields = &request.fields;
+    let time: i64 = fields.parse("timestamp")?;
+    let offset: Option<i64> = fields.parse_opt("offset")?;
+    let queue: i64 = fields.parse_opt("queueId")?.unwrap_or(-1);
+    let to = match offset.and_then(|offset| u64::try_from(offset).ok()) {
+        Some(offset) => SeekTo::Offset(Offset(offset)),
+        None if time < 0 => SeekTo::Last,
+        None => SeekTo::Time(time),
+    };
+    let seek = Seek {
+        group: GroupName::new(fields.required("group")?)?,
+        topic: TopicName::new(fields.required("topic")?)?,
+        queue: u32::try_from(queue).ok().map(QueueId),
+        to,
+        force: fields.flag("isForce"),
+    };
+    let topic = seek.topic.clone();
+    let moved = link.engine().seek(&link.session, seek).await?;
+    let broker_name = &link.server.node().await?.broker_name;
+    let row = |(queue, offset): (QueueId, Offset)| (key(broker_name, &topic, queue.get()), offset.get());
+    let table = RawKeyed(moved.into_iter().map(row).collect());
+    let body = format!("{{\"offsetTable\":{}}}", table.to_text());
+    Ok(success(Fields::new(), body.into()))
+}
+
+pub(super) async fn groups_of_topic(link: &Link, request: &Command) -> Answer {
+    let found = topic::describe(link, request.fields.required("topic")?).await?;
+    let group_list = found.groups.iter().map(GroupName::as_str).collect();
+    Ok(success(Fields::new(), json::write(&GroupNames { group_list })))
+}
+
+pub(super) async fn topics_of_group(link: &Link, request: &Command) -> Answer {
+    let found = group::describe(link, request.fields.required("group")?).await?;
+    let mut topics: Vec<&str> = found.progress.iter().map(|progress| progress.topic.as_str()).collect();
+    topics.dedup();
+    Ok(topic::topic_names(topics.into_iter()))
+}

@@ -1,0 +1,113 @@
+//! Requests: one file per operation (decode, verb, encode), and the one table of codes.
+
+mod ack;
+mod assignment;
+pub(crate) mod batch;
+mod change_invisible;
+mod check_client;
+mod consumer_list;
+mod end_transaction;
+mod heartbeat;
+mod lock;
+mod notification;
+mod offset;
+mod pop;
+mod pull;
+mod query_message;
+mod recall;
+mod reply;
+pub(crate) mod route;
+mod send;
+mod send_back;
+mod send_header;
+mod unregister;
+mod view_message;
+
+use std::sync::Arc;
+
+use crate::admin;
+use crate::code::{request as code, response};
+use crate::error::Failure;
+use crate::frame::{Body, Command};
+use crate::header::Fields;
+use crate::link::Link;
+
+/// What an operation answers.
+pub(crate) type Answer = Result<Command, Failure>;
+
+/// A successful answer.
+pub(crate) fn success(fields: Fields, body: Body) -> Command {
+    Command { fields, body, ..Command::response(response::SUCCESS) }
+}
+
+/// A successful answer that says no more.
+pub(crate) fn done() -> Command {
+    Command::response(response::SUCCESS)
+}
+
+/// The answer to a request that fails.
+pub(crate) fn refuse(opaque: i32, failure: Failure) -> Command {
+    Command { opaque, remark: Some(failure.remark), ..Command::response(failure.code) }
+}
+
+/// Whether requests of this code wait for messages.
+pub(crate) const fn waits(request: i32) -> bool {
+    matches!(request, code::PULL_MESSAGE | code::LITE_PULL_MESSAGE | code::POP_MESSAGE | code::NOTIFICATION)
+}
+
+/// Runs a request; `None` if it wants, or gets, no answer.
+pub(crate) async fn handle(link: Arc<Link>, request: Command) -> Option<Command> {
+    let outcome = operate(&link, &request).await;
+    if let Err(failure) = &outcome {
+        tracing::debug!(session = ?link.session, request = request.code, code = failure.code, remark = %failure.remark, "refused");
+    }
+    if request.is_oneway() {
+        return None;
+    }
+    match outcome {
+        Ok(Some(answer)) => Some(Command { opaque: request.opaque, ..answer }),
+        Ok(None) => None,
+        Err(failure) => Some(refuse(request.opaque, failure)),
+    }
+}
+
+/// The table of operations. Hot ones first; what it does not list is looked up among the
+/// operations of administrators.
+async fn operate(link: &Arc<Link>, request: &Command) -> Result<Option<Command>, Failure> {
+    match request.code {
+        code::SEND_MESSAGE | code::SEND_MESSAGE_V2 => send::send(link, request).await,
+        code::SEND_BATCH_MESSAGE => batch::send(link, request).await,
+        code::PULL_MESSAGE | code::LITE_PULL_MESSAGE => pull::pull(link, request).await,
+        code::POP_MESSAGE => pop::pop(link, request).await,
+        code::ACK_MESSAGE => ack::ack(link, request).await,
+        code::BATCH_ACK_MESSAGE => ack::ack_batch(link, request).await,
+        code::CHANGE_MESSAGE_INVISIBLETIME => change_invisible::change(link, request).await,
+        code::NOTIFICATION => Box::pin(notification::notification(link, request)).await,
+        code::UPDATE_CONSUMER_OFFSET => offset::update(link, request).await,
+        code::QUERY_CONSUMER_OFFSET => offset::query(link, request).await,
+        code::SEARCH_OFFSET_BY_TIMESTAMP => offset::by_time(link, request).await,
+        code::GET_MAX_OFFSET => offset::max(link, request).await,
+        code::GET_MIN_OFFSET => offset::min(link, request).await,
+        code::GET_EARLIEST_MSG_STORETIME => offset::earliest_time(link, request).await,
+        code::CONSUMER_SEND_MSG_BACK => send_back::send_back(link, request).await,
+        code::END_TRANSACTION => return end_transaction::end(link, request).await,
+        code::SEND_REPLY_MESSAGE | code::SEND_REPLY_MESSAGE_V2 => Box::pin(reply::reply(link, request)).await,
+        code::RECALL_MESSAGE => recall::recall(link, request).await,
+        code::HEART_BEAT => heartbeat::heartbeat(link, request).await,
+        code::UNREGISTER_CLIENT => unregister::unregister(link, request).await,
+        code::CHECK_CLIENT_CONFIG => check_client::check(link, request).await,
+        code::GET_CONSUMER_LIST_BY_GROUP => consumer_list::list(link, request).await,
+        code::LOCK_BATCH_MQ => lock::lock(link, request).await,
+        code::UNLOCK_BATCH_MQ => lock::unlock(link, request).await,
+        code::QUERY_ASSIGNMENT => assignment::query(link, request).await,
+        code::SET_MESSAGE_REQUEST_MODE => assignment::set_mode(link, request).await,
+        code::GET_ROUTEINFO_BY_TOPIC => route::route(link, request).await,
+        code::VIEW_MESSAGE_BY_ID => view_message::view(link, request).await,
+        code::QUERY_MESSAGE => query_message::query(link, request).await,
+        _ => Box::pin(admin::operate(link, request)).await,
+    }
+    .map(Some)
+}
+
+#[cfg(test)]
+mod tests;

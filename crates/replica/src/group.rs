@@ -1,0 +1,468 @@
+//! One group commit: commands in, a frame out, answers after commit.
+//!
+//! Invariants: an answer that waits for commit is given only after the flush (in sync mode);
+//! the commit position never decreases and never passes the end of the log; after an error of
+//! the log nothing is written any more and every command is refused.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base::Doors;
+use model::{Epoch, Lsn};
+use parking_lot::Mutex;
+use store::{
+    CheckpointDone, DiskState, FrameBuilder, LogError, LogReader, MergeDone, Repair, Store, StoreConfig,
+    ViewsReader,
+};
+use tokio::sync::oneshot;
+
+use crate::config::{Flush, ReplicaConfig};
+use crate::error::{OpenError, ProposeError};
+use crate::limits::{FRAME_BYTES_SOFT_MAX, FRAME_RECORDS_SOFT_MAX};
+use crate::machine::{Decision, Machine, Proposal};
+use crate::metrics::Metrics;
+
+/// Record kind of the first record of an epoch; all other kinds are the machine's.
+pub const KIND_EPOCH_START: u8 = 255;
+/// How often retention, disk space and background work are looked at.
+const HOUSEKEEPING_MS: i64 = 1_000;
+
+type Answer<M> = Result<<M as Machine>::Outcome, ProposeError>;
+
+/// A command and where its answer goes.
+pub struct Submission<M: Machine> {
+    pub command: M::Command,
+    /// `None`: nobody waits.
+    pub reply: Option<oneshot::Sender<Answer<M>>>,
+    /// Payload bytes, for the queue's limit.
+    pub bytes: usize,
+}
+
+enum Background {
+    Checkpoint(Result<CheckpointDone, String>),
+    Merge(Result<MergeDone, String>),
+}
+
+type Slot = Arc<Mutex<Option<Background>>>;
+
+/// A log, its views, and the machine that they belong to.
+pub struct Group<M: Machine> {
+    doors: Doors,
+    config: ReplicaConfig,
+    checkpoint_bytes: u64,
+    disk_refuse_percent: u32,
+    metrics: Metrics,
+    store: Store,
+    machine: M,
+    commit: Arc<AtomicU64>,
+    fenced: Option<String>,
+    background: Option<Slot>,
+    last_flush_ms: i64,
+    last_housekeeping_ms: i64,
+    refuse_messages: Option<u32>,
+    /// Answers that wait for commit, with what to answer.
+    waiting: Vec<(oneshot::Sender<Answer<M>>, M::Outcome)>,
+    soft: Vec<(oneshot::Sender<Answer<M>>, M::Outcome)>,
+    commit_wanted: bool,
+}
+
+impl<M: Machine> Group<M> {
+    /// Opens the store, restores the machine and starts a new epoch.
+    ///
+    /// # Errors
+    /// If the store is damaged or taken, or the log does not fit the machine.
+    pub fn open(
+        doors: &Doors,
+        dir: &Path,
+        config: ReplicaConfig,
+        store_config: &StoreConfig,
+        repair: Repair,
+        mut machine: M,
+    ) -> Result<Self, OpenError> {
+        let mut store = Store::open(doors, dir, store_config, repair)?;
+        replay(&mut store, &mut machine)?;
+        let end = store.log.end();
+        let mut group = Self {
+            doors: doors.clone(),
+            config,
+            checkpoint_bytes: store_config.checkpoint_bytes,
+            disk_refuse_percent: u32::from(store_config.disk_refuse_percent),
+            metrics: Metrics::default(),
+            store,
+            machine,
+            commit: Arc::new(AtomicU64::new(end.get())),
+            fenced: None,
+            background: None,
+            last_flush_ms: doors.clock.now_ms(),
+            last_housekeeping_ms: 0,
+            refuse_messages: None,
+            waiting: Vec::new(),
+            soft: Vec::new(),
+            commit_wanted: false,
+        };
+        group.start_epoch()?;
+        Ok(group)
+    }
+
+    /// A leader never resumes an epoch: its first frame opens a new one.
+    fn start_epoch(&mut self) -> Result<(), LogError> {
+        let epoch = Epoch(self.store.log.epoch().get() + 1);
+        self.store.log.set_epoch(epoch);
+        let mut frame = self.store.log.begin_frame(self.committed());
+        frame.push(KIND_EPOCH_START, |_, out| out.extend_from_slice(&epoch.get().to_le_bytes()));
+        let end = self.store.log.append(frame)?;
+        self.store.log.flush()?;
+        self.set_commit(end);
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn committed(&self) -> Lsn {
+        Lsn(self.commit.load(Ordering::Acquire))
+    }
+
+    /// The commit position, shared with readers.
+    #[must_use]
+    pub fn commit_cell(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.commit)
+    }
+
+    #[must_use]
+    pub fn log_reader(&self) -> LogReader {
+        self.store.log.reader()
+    }
+
+    #[must_use]
+    pub fn views_reader(&self) -> ViewsReader {
+        self.store.views.reader()
+    }
+
+    #[must_use]
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What the group's store counts.
+    #[must_use]
+    pub fn store_metrics(&self) -> Arc<store::Metrics> {
+        Arc::clone(self.store.log.metrics())
+    }
+
+    pub fn machine(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
+    pub fn store(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    #[must_use]
+    pub const fn is_fenced(&self) -> bool {
+        self.fenced.is_some()
+    }
+
+    /// When [`Self::tick`] next has work, Unix milliseconds.
+    #[must_use]
+    pub fn next_due_ms(&self, now_ms: i64) -> i64 {
+        let mut due = self.last_housekeeping_ms.saturating_add(HOUSEKEEPING_MS);
+        if self.store.log.flushed() < self.store.log.end() {
+            due = due.min(self.last_flush_ms.saturating_add_unsigned(self.config.flush_interval_ms));
+        }
+        if let Some(machine_due) = self.machine.next_due_ms() {
+            due = due.min(machine_due);
+        }
+        due.max(now_ms)
+    }
+
+    /// Takes commands, writes their records in one or more frames, commits, answers.
+    pub fn step(&mut self, now_ms: i64, batch: &mut Vec<Submission<M>>) {
+        self.metrics.commands_taken(batch.len());
+        if let Some(reason) = self.fenced.clone() {
+            for submission in batch.drain(..) {
+                refuse::<M>(submission.reply, &reason);
+            }
+            return;
+        }
+        let mut frame = self.store.log.begin_frame(self.committed());
+        for submission in batch.drain(..) {
+            self.propose(now_ms, submission, &mut frame);
+            if is_full(&frame) {
+                frame = match self.append(frame) {
+                    Ok(()) => self.store.log.begin_frame(self.committed()),
+                    Err(error) => return self.fence(&error),
+                };
+            }
+        }
+        self.finish(now_ms, frame);
+    }
+
+    fn propose(&mut self, now_ms: i64, submission: Submission<M>, frame: &mut FrameBuilder) {
+        if let Some(reason) = self.fenced.clone() {
+            return refuse::<M>(submission.reply, &reason);
+        }
+        let mut proposal =
+            Proposal { frame, views: &mut self.store.views, now_ms, refuse_messages: self.refuse_messages };
+        let decision = self.machine.propose(submission.command, &mut proposal);
+        let Some(reply) = submission.reply else {
+            self.commit_wanted |= matches!(decision, Decision::Committed(_));
+            return;
+        };
+        match decision {
+            Decision::Now(outcome) => drop(reply.send(Ok(outcome))),
+            Decision::Appended(outcome) => self.soft.push((reply, outcome)),
+            Decision::Committed(outcome) => {
+                self.commit_wanted = true;
+                self.waiting.push((reply, outcome));
+            }
+        }
+    }
+
+    fn finish(&mut self, now_ms: i64, frame: FrameBuilder) {
+        if let Err(error) = self.append(frame) {
+            return self.fence(&error);
+        }
+        for (reply, outcome) in self.soft.drain(..) {
+            let _ = reply.send(Ok(outcome));
+        }
+        if std::mem::take(&mut self.commit_wanted) {
+            self.commit(now_ms);
+        }
+    }
+
+    fn append(&mut self, frame: FrameBuilder) -> Result<(), LogError> {
+        if frame.is_empty() {
+            return Ok(());
+        }
+        let before = self.store.log.end();
+        let end = self.store.log.append(frame)?;
+        self.metrics.frame_written(end.get() - before.get());
+        Ok(())
+    }
+
+    /// The commit rule of a group of one.
+    fn commit(&mut self, now_ms: i64) {
+        if self.config.flush == Flush::Sync
+            && let Err(error) = self.flush(now_ms)
+        {
+            return self.fence(&error);
+        }
+        self.set_commit(self.store.log.end());
+        for (reply, outcome) in self.waiting.drain(..) {
+            let _ = reply.send(Ok(outcome));
+        }
+    }
+
+    fn flush(&mut self, now_ms: i64) -> Result<(), LogError> {
+        self.store.log.flush()?;
+        self.metrics.flushed();
+        self.last_flush_ms = now_ms;
+        Ok(())
+    }
+
+    fn set_commit(&mut self, commit: Lsn) {
+        debug_assert!(commit >= self.committed() && commit <= self.store.log.end());
+        self.commit.store(commit.get(), Ordering::Release);
+        self.machine.committed(commit);
+    }
+
+    /// Does what time demands: due work of the machine, flushes, checkpoints, retention.
+    pub fn tick(&mut self, now_ms: i64) {
+        if self.fenced.is_some() {
+            return;
+        }
+        if self.machine.next_due_ms().is_some_and(|due| due <= now_ms) {
+            self.tick_machine(now_ms);
+        }
+        let flush_due = self.last_flush_ms.saturating_add_unsigned(self.config.flush_interval_ms) <= now_ms
+            || now_ms < self.last_flush_ms;
+        if flush_due && self.store.log.flushed() < self.store.log.end() {
+            match self.flush(now_ms) {
+                Ok(()) => self.set_commit(self.store.log.end()),
+                Err(error) => return self.fence(&error),
+            }
+        }
+        self.finish_background();
+        if now_ms >= self.last_housekeeping_ms.saturating_add(HOUSEKEEPING_MS)
+            || now_ms < self.last_housekeeping_ms
+        {
+            self.last_housekeeping_ms = now_ms;
+            self.housekeep(now_ms);
+        }
+    }
+
+    fn tick_machine(&mut self, now_ms: i64) {
+        let mut frame = self.store.log.begin_frame(self.committed());
+        let mut proposal = Proposal {
+            frame: &mut frame,
+            views: &mut self.store.views,
+            now_ms,
+            refuse_messages: self.refuse_messages,
+        };
+        self.machine.tick(&mut proposal);
+        self.commit_wanted |= !frame.is_empty();
+        self.finish(now_ms, frame);
+    }
+
+    fn housekeep(&mut self, now_ms: i64) {
+        self.refuse_messages = match self.store.log.space() {
+            Ok(DiskState::Ok) => None,
+            Ok(DiskState::RefuseProducers) => Some(self.disk_refuse_percent),
+            Ok(DiskState::Full) => Some(100),
+            Err(error) => {
+                tracing::error!(%error, "free disk space cannot be told");
+                self.refuse_messages
+            }
+        };
+        self.trim(now_ms);
+        let since = self.store.log.end().get().saturating_sub(self.store.views.checkpoint_lsn().get());
+        if since >= self.checkpoint_bytes {
+            self.start_checkpoint(now_ms);
+        } else if self.background.is_none()
+            && let Some(job) = self.store.views.merge_begin()
+        {
+            self.in_background("merge", move || Background::Merge(job.run().map_err(|e| e.to_string())));
+        }
+    }
+
+    fn trim(&mut self, now_ms: i64) {
+        let target = self.store.log.retention_target(now_ms).min(self.store.views.checkpoint_lsn());
+        if target <= self.store.log.start() {
+            return;
+        }
+        let mut frame = self.store.log.begin_frame(self.committed());
+        let mut proposal = Proposal {
+            frame: &mut frame,
+            views: &mut self.store.views,
+            now_ms,
+            refuse_messages: self.refuse_messages,
+        };
+        self.machine.trimming(target, &mut proposal);
+        self.commit_wanted |= !frame.is_empty();
+        self.finish(now_ms, frame);
+        if self.fenced.is_none()
+            && let Err(error) = self.store.log.trim(target)
+        {
+            tracing::error!(%error, "old segments could not be removed");
+        }
+    }
+
+    /// Writes a checkpoint of everything committed, in the background.
+    pub fn start_checkpoint(&mut self, now_ms: i64) {
+        if self.background.is_some() || self.fenced.is_some() {
+            return;
+        }
+        // What a checkpoint holds must be durable in the log first, and committed.
+        if let Err(error) = self.flush(now_ms) {
+            return self.fence(&error);
+        }
+        self.set_commit(self.store.log.end());
+        self.machine.checkpoint(&mut self.store.views);
+        let job = self.store.views.checkpoint_begin(self.store.log.end());
+        self.in_background("checkpoint", move || {
+            Background::Checkpoint(job.run().map_err(|e| e.to_string()))
+        });
+    }
+
+    fn in_background(&mut self, name: &str, work: impl FnOnce() -> Background + Send + 'static) {
+        let slot: Slot = Arc::default();
+        let done = Arc::clone(&slot);
+        let run = Box::new(move || *done.lock() = Some(work()));
+        match self.doors.spawn.thread(name, run) {
+            Ok(_) => self.background = Some(slot),
+            Err(error) => {
+                // The frozen part would never be finished: nothing more can be checkpointed.
+                self.fence_with(&format!("no thread for a {name}: {error}"));
+            }
+        }
+    }
+
+    fn finish_background(&mut self) {
+        let Some(done) = self.background.as_ref().and_then(|slot| slot.lock().take()) else {
+            return;
+        };
+        self.background = None;
+        match done {
+            Background::Checkpoint(Ok(done)) => {
+                self.store.views.checkpoint_finish(done);
+                self.metrics.checkpoint_finished();
+            }
+            Background::Merge(Ok(done)) => self.store.views.merge_finish(done),
+            Background::Merge(Err(error)) => {
+                self.metrics.background_failed();
+                tracing::error!(error, "run files could not be merged");
+            }
+            Background::Checkpoint(Err(error)) => {
+                self.metrics.background_failed();
+                tracing::error!(error, "a checkpoint failed; it will be tried again");
+            }
+        }
+    }
+
+    /// True while a checkpoint or merge runs.
+    #[must_use]
+    pub const fn background_runs(&self) -> bool {
+        self.background.is_some()
+    }
+
+    fn fence(&mut self, error: &LogError) {
+        self.fence_with(&error.to_string());
+    }
+
+    fn fence_with(&mut self, reason: &str) {
+        tracing::error!(
+            reason,
+            "the log takes no writes any more; restart the node once the cause is mended"
+        );
+        self.metrics.fenced();
+        self.fenced = Some(reason.to_owned());
+        let waiting = self.waiting.drain(..).chain(self.soft.drain(..));
+        for (reply, _) in waiting {
+            let _ = reply.send(Err(ProposeError::Fenced(reason.to_owned())));
+        }
+    }
+
+    /// Ends cleanly: everything flushed and checkpointed, so that the next start is quick.
+    ///
+    /// # Errors
+    /// If the disk fails; what was acknowledged before stays safe in sync mode.
+    pub fn close(mut self) -> Result<(), String> {
+        if let Some(reason) = self.fenced {
+            return Err(reason);
+        }
+        self.finish_background();
+        self.store.log.flush().map_err(|e| e.to_string())?;
+        if self.background.is_none() {
+            self.machine.checkpoint(&mut self.store.views);
+            let done =
+                self.store.views.checkpoint_begin(self.store.log.end()).run().map_err(|e| e.to_string())?;
+            self.store.views.checkpoint_finish(done);
+        }
+        self.store.close().map_err(|e| e.to_string())
+    }
+}
+
+fn is_full(frame: &FrameBuilder) -> bool {
+    frame.bytes() >= FRAME_BYTES_SOFT_MAX || frame.len() >= FRAME_RECORDS_SOFT_MAX
+}
+
+fn refuse<M: Machine>(reply: Option<oneshot::Sender<Answer<M>>>, reason: &str) {
+    if let Some(reply) = reply {
+        let _ = reply.send(Err(ProposeError::Fenced(reason.to_owned())));
+    }
+}
+
+/// Brings a machine from the store's checkpoint to the end of its log.
+pub(crate) fn replay<M: Machine>(store: &mut Store, machine: &mut M) -> Result<(), OpenError> {
+    machine.attach(store.log.reader(), store.views.reader());
+    machine.restore(&store.views.reader())?;
+    let from = store.views.checkpoint_lsn().max(store.log.start());
+    let Store { log, views, .. } = store;
+    let outcome = log.replay(from, log.end(), &mut |record| {
+        if record.kind == KIND_EPOCH_START {
+            return Ok(());
+        }
+        machine.apply(views, &record).map_err(|error| store::ReplayError::apply(record.lsn, error))
+    });
+    outcome.map_err(|error| OpenError::Replay(error.to_string()))
+}

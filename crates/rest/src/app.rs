@@ -1,0 +1,71 @@
+//! The routes, put together.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::routing::{MethodFilter, get, on, post};
+use axum::{Extension, Router};
+use base::Clock;
+use http::{Method, Uri};
+use model::{Engine, Session};
+use net::Drain;
+use prometheus_client::registry::Registry;
+
+use crate::error::Problem;
+use crate::health::{self, Readiness};
+use crate::limits::REQUEST_BYTES_MAX;
+use crate::table::{self, Verb};
+use crate::{consume, openapi, operations, send};
+
+/// What all requests share.
+pub(crate) struct App {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) readiness: Readiness,
+    pub(crate) registry: Arc<Registry>,
+}
+
+/// What requests of one connection share.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) session: Session,
+    pub(crate) drain: Drain,
+}
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let catalogue = app.engine.operations();
+    let description = Arc::new(openapi::document(&catalogue));
+    let mut router = Router::new()
+        .route("/", get(health::index))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .route("/api/v1/openapi.json", get(openapi::serve).layer(Extension(description)))
+        .route("/api/v1/operations", get(operations::list))
+        .route("/api/v1/operations/{operation}", post(operations::run))
+        .route("/api/v1/topics/{topic}/messages", post(send::send))
+        .route("/api/v1/groups/{group}/receive", post(consume::receive))
+        .route("/api/v1/groups/{group}/ack", post(consume::ack));
+    for resource in table::of(&catalogue) {
+        let filter = match resource.verb {
+            Verb::Get => MethodFilter::GET,
+            Verb::Put => MethodFilter::PUT,
+            Verb::Delete => MethodFilter::DELETE,
+        };
+        let run = on(filter, operations::resource).layer(Extension(resource));
+        router = router.route(resource.path, run);
+    }
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+        .with_state(app)
+}
+
+async fn no_such_path(OriginalUri(uri): OriginalUri) -> Problem {
+    Problem::no_such_path(uri.path())
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> Problem {
+    Problem::no_such_method(&method, uri.path())
+}

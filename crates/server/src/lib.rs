@@ -1,0 +1,66 @@
+//! The binary `apogee`: reads the configuration, wires the crates together, runs, stops.
+//!
+//! ```text
+//! main -> args -> serve:  config -> node (wiring) -> banner -> wait for a signal -> drain
+//!              -> verify: the engine's own check of a data folder
+//!              -> tools:  the command line client (`cli`)
+//! ```
+//! Reading order: [`args`], [`serve`], [`config`], [`wiring`].
+//! What does not belong here: decisions. Every crate has its own; this one only connects them.
+
+pub mod args;
+mod banner;
+pub mod config;
+mod logging;
+pub mod serve;
+mod verify;
+pub mod wiring;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::args::{Args, Command};
+
+/// Runs the binary: parses the command line, does what it says, reports a failure.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("apogee: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<ExitCode> {
+    match args.command {
+        None => serve::run(&args.serve),
+        Some(Command::Serve(serve)) => serve::run(&serve),
+        Some(Command::Verify(verify)) => verify::run(&verify),
+        Some(Command::Config(serve)) => {
+            print!("{}", toml::to_string(&serve.config()?)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Tool(tool)) => {
+            let runtime = runtime(0)?;
+            let code = runtime.block_on(cli::run(*tool));
+            // Nothing that still runs matters to a tool that is done.
+            runtime.shutdown_background();
+            code
+        }
+    }
+}
+
+/// 0 threads: as many as there are processors.
+fn runtime(worker_threads: usize) -> Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if worker_threads > 0 {
+        builder.worker_threads(worker_threads);
+    }
+    builder.thread_name("apogee-worker").enable_all().build().context("cannot start threads")
+}

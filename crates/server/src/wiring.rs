@@ -1,0 +1,150 @@
+//! The one place where the crates are put together.
+//!
+//! ```text
+//! store <- replica <- broker <- guard <- remoting, grpc, rest <- listeners
+//! ```
+//! Listening addresses are taken first, so that a port in use is told before data is touched;
+//! connections are accepted last, so that the first finds everything working.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use base::Doors;
+use broker::{Broker, BrokerConfig, Setup};
+use grpc::Grpc;
+use guard::{AllowAll, Guarded};
+use model::Engine;
+use net::tls::Identity;
+use net::{Bound, Listeners, Protocol, Serving, TlsMode};
+use prometheus_client::registry::Registry;
+use remoting::Remoting;
+use rest::{Readiness, Rest};
+use store::Repair;
+
+use crate::config::Config;
+
+/// A running node.
+pub struct Node {
+    broker: Arc<Broker>,
+    guarded: Arc<Guarded<Broker>>,
+    serving: Serving,
+    readiness: Readiness,
+}
+
+impl Node {
+    /// Starts everything. Clients are served when this returns.
+    ///
+    /// # Errors
+    /// If a port is taken, data is damaged or in use, or a certificate is unusable.
+    pub async fn start(config: &Config, doors: &Doors) -> Result<Self> {
+        let dir = &config.data.dir;
+        doors
+            .disk
+            .create_dir_all(dir)
+            .with_context(|| format!("cannot make the folder {}", dir.display()))?;
+        let listening = config.listen.all().map(|(name, listener)| (name, listener.clone()));
+        let listeners = Listeners::bind(doors, config.net.clone(), listening).await?;
+        let identity = identity(config)?;
+
+        let mut registry = Registry::with_prefix("apogee");
+        let setup = setup(config, &listeners);
+        let broker = Broker::open(doors, &setup)
+            .with_context(|| format!("cannot open the data in {}", dir.display()))?;
+        broker.register_metrics(&mut registry);
+        let guarded = guard(&broker, config, doors, &mut registry);
+        let engine: Arc<dyn Engine> = guarded.clone();
+
+        let remoting =
+            Remoting::new(Arc::clone(&engine), config.remoting.clone(), doors.clone(), &mut registry);
+        let grpc_metrics = grpc::Metrics::new(&mut registry);
+        let grpc = Grpc::new(Arc::clone(&engine), config.grpc.clone(), doors.clone(), grpc_metrics);
+        let net_metrics = net::Metrics::default();
+        net_metrics.register(&mut registry);
+        let readiness = Readiness::default();
+        let rest = Rest::new(engine, config.rest.clone(), doors, readiness.clone(), Arc::new(registry));
+
+        let protocols: [Arc<dyn Protocol>; 3] = [remoting, grpc, rest];
+        let serving = listeners.serve(&protocols, identity.as_ref(), net_metrics)?;
+        readiness.set(true);
+        Ok(Self { broker, guarded, serving, readiness })
+    }
+
+    /// The addresses that are listened on.
+    #[must_use]
+    pub fn bound(&self) -> &[Bound] {
+        self.serving.bound()
+    }
+
+    /// Takes nothing new, lets clients finish, closes the data in order.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub async fn stop(self) -> Result<()> {
+        self.readiness.set(false);
+        self.guarded.drain();
+        let cut = self.serving.drain().await;
+        if cut > 0 {
+            tracing::info!(connections = cut, "cut connections that took too long to end");
+        }
+        self.broker.shutdown().await.map_err(|why| anyhow!("cannot close the data in order: {why}"))
+    }
+}
+
+fn guard(
+    broker: &Arc<Broker>,
+    config: &Config,
+    doors: &Doors,
+    registry: &mut Registry,
+) -> Arc<Guarded<Broker>> {
+    let metrics = guard::Metrics::default();
+    metrics.register(registry);
+    let (clock, permit) = (Arc::clone(&doors.clock), Arc::new(AllowAll));
+    Arc::new(Guarded::new(Arc::clone(broker), &config.guard, clock, permit, metrics))
+}
+
+/// The folder of a node's replica group.
+#[must_use]
+pub fn group_dir(data: &Path) -> PathBuf {
+    data.join("group-0")
+}
+
+fn setup(config: &Config, listeners: &Listeners) -> Setup {
+    let mut broker = config.broker.clone();
+    if broker.store_host == BrokerConfig::default().store_host {
+        broker.store_host = store_host(listeners).unwrap_or(broker.store_host);
+    }
+    Setup {
+        dir: group_dir(&config.data.dir),
+        broker,
+        replica: config.replica.clone(),
+        store: config.store.clone(),
+        repair: Repair::Refuse,
+    }
+}
+
+/// The address of the broker's listener, as far as it has one that can be told to others.
+fn store_host(listeners: &Listeners) -> Option<SocketAddr> {
+    let address = listeners.bound().find(|bound| bound.name == "broker")?.address;
+    let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
+    Some(SocketAddr::new(ip, address.port()))
+}
+
+/// The certificate, where any listener speaks TLS.
+fn identity(config: &Config) -> Result<Option<Identity>> {
+    let listeners = || config.listen.all().filter(|(_, listener)| listener.enabled);
+    if listeners().all(|(_, listener)| listener.tls == TlsMode::Disabled) {
+        return Ok(None);
+    }
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    for (_, listener) in listeners() {
+        names.extend(listener.advertised_host.clone());
+        if !listener.address.ip().is_unspecified() {
+            names.push(listener.address.ip().to_string());
+        }
+    }
+    names.sort();
+    names.dedup();
+    Ok(Some(Identity::load(&config.tls, &config.data.dir.join("tls"), names)?))
+}

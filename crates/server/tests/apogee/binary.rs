@@ -1,0 +1,234 @@
+//! The binary itself: command line in, output and exit status out.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const APOGEE: &str = env!("CARGO_BIN_EXE_apogee");
+
+/// A server process; killed when dropped.
+struct Server {
+    child: Child,
+    http: SocketAddr,
+    folder: TempDir,
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+}
+
+fn apogee(folder: &Path) -> Command {
+    let mut command = Command::new(APOGEE);
+    command.current_dir(folder).env("TMPDIR", folder).stdin(Stdio::null());
+    command
+}
+
+impl Server {
+    fn start(args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let http = free_address();
+        let mut command = apogee(folder.path());
+        for (name, address) in [
+            ("NAMESRV", free_address()),
+            ("BROKER", free_address()),
+            ("GRPC", free_address()),
+            ("HTTP", http),
+        ] {
+            command.env(format!("APOGEE_LISTEN_{name}"), address.to_string());
+        }
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let server = Self { child: command.spawn().expect("it starts"), http, folder };
+        let patience = Instant::now() + Duration::from_secs(20);
+        while !server.tool(&["topic", "list"]).status.success() {
+            assert!(Instant::now() < patience, "it does not serve");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    fn tool(&self, args: &[&str]) -> Output {
+        let mut command = apogee(self.folder.path());
+        command.args(args).env("APOGEE_SERVER", format!("http://{}", self.http));
+        command.output().expect("it runs")
+    }
+
+    fn succeed(&self, args: &[&str]) -> String {
+        let output = self.tool(args);
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn fail(&self, args: &[&str]) -> String {
+        let output = self.tool(args);
+        assert!(!output.status.success(), "{args:?} should fail: {}", text(&output.stdout));
+        text(&output.stderr)
+    }
+
+    /// Asks it to stop, and waits: exit status, standard output and log.
+    fn stop(mut self) -> (bool, String, String) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill is there").success());
+        let status = self.child.wait().expect("it ends");
+        let (mut out, mut log) = (String::new(), String::new());
+        std::io::Read::read_to_string(&mut self.child.stdout.take().expect("piped"), &mut out).expect("text");
+        std::io::Read::read_to_string(&mut self.child.stderr.take().expect("piped"), &mut log).expect("text");
+        (status.success(), out, log)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).expect("a folder").next().is_none()
+}
+
+#[test]
+fn a_walk_with_the_command_line() {
+    let server = Server::start(&["--ephemeral"]);
+    assert!(server.succeed(&["topic", "create", "demo", "-q", "2"]).contains("demo has 2 queues"));
+    assert!(server.fail(&["topic", "create", "demo"]).contains("exists already"));
+    assert!(server.succeed(&["topic", "create", "demo", "--update", "-q", "4"]).contains("4 queues"));
+    assert!(server.fail(&["send", "nowhere", "--body", "x"]).contains("create it first"));
+    let sent = server.succeed(&["send", "demo", "-b", "hello", "-t", "new", "-k", "k1", "-p", "colour=red"]);
+    assert!(sent.contains("offset 0"), "{sent}");
+    let received = server.succeed(&["receive", "demo", "--group", "readers", "--ack"]);
+    assert!(received.contains("hello") && received.contains("tag new keys k1 colour=red"), "{received}");
+    assert!(server.fail(&["receive", "demo", "-g", "readers", "-w", "100ms"]).contains("no message came"));
+
+    server.succeed(&["send", "demo", "-b", "again", "-n", "100"]);
+    let lines = server.succeed(&["receive", "demo", "-g", "readers", "-n", "100", "--ack", "--json"]);
+    let messages: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(messages.len(), 100);
+    assert!(messages.iter().all(|message| message["body"] == "again"));
+    let group: Value =
+        serde_json::from_str(&server.succeed(&["group", "describe", "readers", "--json"])).expect("JSON");
+    let lag = |queue: &Value| queue["lag"].as_u64().expect("a number");
+    assert_eq!(group["progress"].as_array().expect("a list").iter().map(lag).sum::<u64>(), 0);
+    assert!(server.succeed(&["topic", "describe", "demo"]).contains("readers"));
+    assert!(server.succeed(&["group", "list"]).contains("readers"));
+    server.succeed(&["group", "delete", "readers", "--clean-offsets"]);
+    server.succeed(&["topic", "delete", "demo"]);
+    assert!(server.fail(&["topic", "describe", "demo"]).contains("does not exist"));
+
+    let folder = server.folder.path().to_path_buf();
+    let left = || std::fs::read_dir(&folder).map(|entries| entries.count()).unwrap_or_default();
+    assert_eq!(left(), 1, "the temporary data");
+    let id = server.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill is there").success());
+    let patience = Instant::now() + Duration::from_secs(20);
+    while left() > 0 {
+        assert!(Instant::now() < patience, "temporary data is not removed");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(server);
+}
+
+#[test]
+fn a_stop_is_in_order_and_the_log_is_clean() {
+    let server = Server::start(&["serve", "--data-dir", "data"]);
+    server.succeed(&["topic", "create", "demo"]);
+    server.succeed(&["send", "demo", "-b", "kept"]);
+    let in_use = server.tool(&["verify", "--data-dir", "data"]);
+    assert!(text(&in_use.stderr).contains("stop the engine first"), "{}", text(&in_use.stderr));
+    let mut waiting = apogee(server.folder.path());
+    waiting.args(["receive", "demo", "-g", "g", "-n", "5", "-w", "30s"]);
+    let mut waiting = waiting
+        .env("APOGEE_SERVER", format!("http://{}", server.http))
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    std::thread::sleep(Duration::from_millis(300));
+    let kept = tempfile::tempdir().expect("a folder");
+    let data = server.folder.path().join("data");
+    let began = Instant::now();
+    let mut server = server;
+    let folder = std::mem::replace(&mut server.folder, tempfile::tempdir().expect("a folder"));
+    let (success, out, log) = server.stop();
+    assert!(success, "{log}");
+    assert!(began.elapsed() < Duration::from_secs(5), "the drain took {:?}", began.elapsed());
+    let _ = waiting.kill();
+    let _ = waiting.wait();
+    assert!(out.contains("is ready after") && out.contains("apogee topic create demo"), "{out}");
+    for level in [" WARN ", " ERROR ", "panicked"] {
+        assert!(!log.contains(level), "{log}");
+    }
+    let verified = apogee(kept.path()).args(["verify", "--data-dir"]).arg(&data).output().expect("it runs");
+    assert!(
+        verified.status.success() && text(&verified.stdout).contains("sound"),
+        "{}",
+        text(&verified.stdout)
+    );
+    assert!(is_empty(kept.path()), "verify leaves nothing behind");
+    drop(folder);
+}
+
+#[test]
+fn mistakes_end_the_start_with_a_word() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("apogee.toml"), "[store]\nsegment_byte = 1\n").expect("it is writable");
+    let output = apogee(folder.path()).output().expect("it runs");
+    let told = text(&output.stderr);
+    assert!(
+        !output.status.success() && told.contains("apogee.toml") && told.contains("segment_byte"),
+        "{told}"
+    );
+    let output = apogee(folder.path()).args(["serve", "--config", "other.toml"]).output().expect("it runs");
+    assert!(text(&output.stderr).contains("cannot read other.toml"));
+    let output = apogee(folder.path())
+        .args(["topic", "list", "--server", "http://127.0.0.1:1"])
+        .output()
+        .expect("it runs");
+    assert!(text(&output.stderr).contains("is the engine running"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_load_generator_measures() {
+    let server = Server::start(&["--ephemeral"]);
+    let log = |args: &[&str]| -> Value { serde_json::from_str(&server.succeed(args)).expect("JSON") };
+    // The ports are those of the environment of the server; the generator is told.
+    let ports = |name: &str| {
+        let path = format!("/proc/{}/environ", server.child.id());
+        let all = std::fs::read(path).expect("it runs");
+        let key = format!("APOGEE_LISTEN_{name}=");
+        all.split(|b| *b == 0)
+            .find_map(|pair| text(pair).strip_prefix(&key).map(str::to_owned))
+            .expect("it is set")
+    };
+    let (broker, grpc) = (ports("BROKER"), ports("GRPC"));
+    for (protocol, address) in [("remoting", ("--broker", &broker)), ("grpc", ("--endpoint", &grpc))] {
+        let run = |mode: &str, more: &[&str]| {
+            let mut args = vec![
+                "bench", "--json", "-p", protocol, address.0, address.1, "-m", mode, "--topic", protocol,
+            ];
+            args.extend(["--group", protocol, "-c", "2", "-i", "4", "--size", "64"]);
+            args.extend(more);
+            log(&args)
+        };
+        let sent = run("send", &["-n", "500"]);
+        assert_eq!((&sent["sent"], &sent["failed_requests"]), (&500.into(), &0.into()), "{sent}");
+        assert!(sent["latency_ms"]["p99"].as_f64().expect("a number") > 0.0);
+        let sent = run("send", &["-n", "500", "--batch", "10"]);
+        assert_eq!((&sent["sent"], &sent["failed_requests"]), (&500.into(), &0.into()), "{sent}");
+        let drained = run("drain", &["-n", "1000"]);
+        assert_eq!(
+            (&drained["received"], &drained["failed_requests"]),
+            (&1000.into(), &0.into()),
+            "{drained}"
+        );
+        let both = run("endtoend", &["-n", "200", "--rate", "1000"]);
+        assert_eq!((&both["sent"], &both["received"]), (&200.into(), &200.into()), "{both}");
+    }
+}

@@ -1,0 +1,5 @@
+//! The binary and the wiring, from outside: start, serve every protocol, drain, start again.
+#![expect(clippy::disallowed_methods, reason = "tests over real sockets and processes run in real time")]
+
+mod binary;
+mod node;

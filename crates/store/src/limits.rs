@@ -1,0 +1,42 @@
+//! All limits of the store, each with its reason.
+
+/// A frame larger than this is refused at append and taken for garbage by every decoder, so that
+/// a damaged length cannot make a reader allocate without bound.
+pub const FRAME_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// From here on a frame counts as full: larger ones gain nothing and delay their first record.
+pub const FRAME_BYTES_FULL: usize = 8 * 1024 * 1024;
+/// Records of one frame: the header counts them in 16 bits.
+pub const FRAME_RECORDS_MAX: usize = u16::MAX as usize;
+/// Bytes read at once by recovery, replay and verification.
+pub const SCAN_BYTES: usize = 1024 * 1024;
+/// Cold reads closer together than this become one read: seeking costs more than the gap.
+pub const COALESCE_GAP_BYTES: u64 = 16 * 1024;
+/// A coalesced cold read stops growing here, so that one reader cannot take the pool for long.
+pub const COALESCE_BYTES_MAX: u64 = 1024 * 1024;
+/// Segment files kept open for reading at once; the rest are opened on demand.
+pub const OPEN_SEGMENTS_MAX: usize = 128;
+/// Trimmed segments kept for reuse: one to roll into, one in reserve for a full disk.
+pub const SPARE_SEGMENTS_MAX: usize = 2;
+/// A merge reads the chunks of a directory block in one piece up to this size; larger ones are
+/// worth a read each.
+pub const READ_AHEAD_BYTES: u64 = 256 * 1024;
+/// Entries of one chunk of a run: the unit that a reader reads and verifies (7 KiB).
+pub const CHUNK_ENTRIES_MAX: usize = 256;
+/// A directory, object or key block is closed when it has grown to this size.
+pub const BLOCK_BYTES: usize = 4096;
+/// Largest key of an object.
+pub const OBJECT_KEY_BYTES_MAX: usize = 64 * 1024;
+/// Largest value of an object; a half message is kept as one.
+pub const OBJECT_VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Locks over the live streams: readers of one rarely meet the owner writing in another.
+pub const SHARDS: usize = 64;
+/// Runs of one level that are merged into one of the next: four keeps both the number of files
+/// that a read visits and the number of times that an entry is rewritten small.
+pub const MERGE_WIDTH: usize = 4;
+/// Key files of one level that are merged into one of the next, and the level where that stops:
+/// a key file then covers about a gigabyte of log and still dies soon after its segments.
+pub const KEY_LEVEL_MAX: u8 = 2;
+/// Files named by one manifest; more mean a damaged count.
+pub const MANIFEST_ITEMS_MAX: usize = 1 << 20;
+/// Problems that one verification lists; a damaged disk would otherwise fill the memory.
+pub const VERIFY_PROBLEMS_MAX: usize = 1000;

@@ -1,0 +1,202 @@
+//! The broker over replica and store under faults: producers, receivers with receipts, an ordered
+//! group, a puller, timed messages, while the process dies, the power goes and the disk fails.
+//!
+//! ```text
+//! step ──► calls (verbs) ──► broker ──► group's thread ──► store ──► simulated disk
+//!   └────► history ◄── answers
+//! ```
+//! Calls are futures that the simulation polls itself. The group's thread runs when it is given a
+//! turn; calls that are under way at the same turn share a group commit. What was sent and settled
+//! is kept in a [`History`], which objects. Reading order: `calls`, `steps`, `lives`, this file.
+
+mod calls;
+mod lives;
+mod steps;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::broker::{Broker, BrokerConfig, Setup};
+use base::Clock;
+use model::{GroupName, QueueId, Receipt, Session, TopicName};
+use replica::{Flush, ReplicaConfig};
+use store::{Repair, StoreConfig};
+
+use self::calls::{Call, Outstanding};
+use super::{Checked, Outcome, Suite, Violation};
+use crate::doors::SimDoors;
+use crate::history::History;
+use crate::rng::Rng;
+use crate::trace::Trace;
+
+/// The suite of this file.
+pub const SUITE: Suite = Suite { name: "broker", run };
+
+const DIR: &str = "/data/broker";
+/// Where a state is derived anew at the end.
+const SCRATCH: &str = "/data/scratch";
+
+/// Topics: an ordinary one, an ordered one. Their queues are numbered through for the history.
+const TOPICS: [(&str, u32); 2] = [("plain", 3), ("ordered", 1)];
+/// Queues of the ordinary and of the ordered topic in the history.
+const PLAIN_QUEUES: [u64; 3] = [0, 1, 2];
+const ORDERED_QUEUES: [u64; 1] = [100];
+/// Groups: two that share nothing but the topic, one that receives in order, one that pulls.
+const GROUPS: [&str; 4] = ["one", "two", "ordered", "puller"];
+const ORDERED_GROUP: usize = 2;
+const PULL_GROUP: usize = 3;
+
+/// One run.
+struct Sim {
+    rng: Rng,
+    doors: SimDoors,
+    setup: Setup,
+    broker: Option<Arc<Broker>>,
+    session: Session,
+    calls: Vec<Call>,
+    history: History,
+    /// Receipts that clients hold, valid or not.
+    receipts: Vec<Outstanding>,
+    next_id: u64,
+    /// What the puller was told of its progress: the last that was acknowledged, the highest asked.
+    pulled: Pulled,
+    /// A write has failed: the group takes nothing more until it is restarted.
+    shaken: bool,
+    /// Events of the disk's fault log that are accounted for; those since the last start.
+    seen_faults: usize,
+    struck_since_open: usize,
+    weights: [u64; steps::STEPS.len()],
+    steps: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Default)]
+struct Pulled {
+    acknowledged: u64,
+    /// Answers that never came may have moved it too.
+    possible: Vec<u64>,
+}
+
+fn setup(rng: &mut Rng) -> Setup {
+    let store = StoreConfig {
+        segment_bytes: 4096 << rng.below(6),
+        tail_cache_bytes: rng.skewed(256 * 1024),
+        retention_ms: None,
+        retention_bytes: None,
+        checkpoint_bytes: 1 + rng.skewed(200_000),
+        cold_read_concurrency: 2,
+        recycle_segments: rng.percent(50),
+        idle_streams_max: 1 + rng.index(500),
+        ..StoreConfig::default()
+    };
+    Setup {
+        dir: PathBuf::from(DIR),
+        broker: BrokerConfig { auto_create_topics: false, ..BrokerConfig::default() },
+        replica: ReplicaConfig { flush: Flush::Sync, flush_interval_ms: 200 },
+        store,
+        repair: Repair::Refuse,
+    }
+}
+
+fn run(seed: u64, trace: Trace) -> Outcome {
+    let mut sim = Sim::new(seed, trace);
+    let result = sim.live();
+    let trace = sim.doors.trace.clone();
+    if let Err(violation) = &result {
+        trace.event("violation", &[], || violation.to_string());
+    }
+    sim.bury();
+    trace.event("image", &[sim.doors.disk.image_hash()], String::new);
+    Outcome {
+        seed,
+        failure: result.err().map(|v| v.to_string()),
+        faults: sim.doors.disk.fault_log(),
+        steps: std::mem::take(&mut sim.steps),
+        events: trace.events(),
+        hash: trace.hash(),
+    }
+}
+
+impl Drop for Sim {
+    /// A panic must not leave a thread behind that waits for its turn.
+    fn drop(&mut self) {
+        self.bury();
+    }
+}
+
+impl Sim {
+    fn new(seed: u64, trace: Trace) -> Self {
+        let mut rng = Rng::new(seed);
+        let doors = SimDoors::with_trace(rng.next_u64(), trace);
+        doors.spawn.let_take_turns("group");
+        let setup = setup(&mut rng);
+        let weights = steps::temper(&mut rng);
+        Self {
+            rng,
+            doors,
+            setup,
+            broker: None,
+            session: Session::internal(),
+            calls: Vec::new(),
+            history: History::default(),
+            receipts: Vec::new(),
+            next_id: 1,
+            pulled: Pulled::default(),
+            shaken: false,
+            seen_faults: 0,
+            struck_since_open: 0,
+            weights,
+            steps: BTreeMap::new(),
+        }
+    }
+
+    fn live(&mut self) -> Checked {
+        self.prepare()?;
+        self.open()?;
+        self.make_topics()?;
+        let steps = 20 + self.rng.skewed(250);
+        for _ in 0..steps {
+            self.step()?;
+        }
+        self.end()
+    }
+
+    fn prepare(&mut self) -> Checked {
+        let disk = self.doors.process().disk;
+        let made = disk.create_dir_all(Path::new("/data")).and_then(|()| disk.sync_dir(Path::new("/")));
+        made.map_err(|e| Violation { invariant: 0, what: e.to_string() })
+    }
+
+    fn note(&mut self, step: &'static str, numbers: &[u64]) {
+        *self.steps.entry(step).or_insert(0) += 1;
+        self.doors.trace.event(step, numbers, || format!("{numbers:?}"));
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.doors.clock.now_ms()
+    }
+}
+
+fn topic_name(topic: usize) -> TopicName {
+    let name = TOPICS.get(topic).map_or("plain", |(name, _)| *name);
+    TopicName::new(name).expect("the names of the simulation are legal")
+}
+
+fn group_name(group: usize) -> GroupName {
+    let name = GROUPS.get(group).copied().unwrap_or("one");
+    GroupName::new(name).expect("the names of the simulation are legal")
+}
+
+/// The number of a queue in the history.
+fn queue_number(topic: usize, queue: QueueId) -> u64 {
+    topic as u64 * 100 + u64::from(queue.get())
+}
+
+/// The queue that a receipt is for; retries of a message have a place of their own.
+fn queue_of_receipt(receipt: &Receipt) -> u64 {
+    match receipt.topic.as_str() {
+        "plain" => queue_number(0, receipt.queue),
+        "ordered" => queue_number(1, receipt.queue),
+        _ => 1_000,
+    }
+}

@@ -1,0 +1,3 @@
+module apogee/e2e/kit
+
+go 1.25

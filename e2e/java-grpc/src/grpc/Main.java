@@ -1,0 +1,16 @@
+package grpc;
+
+import kit.Harness;
+
+/** The 5.x gRPC client, with TLS as it is by default. */
+public final class Main {
+    public static void main(String[] arguments) {
+        Harness harness = new Harness();
+        Sending.addTo(harness);
+        Consuming.addTo(harness);
+        Failing.addTo(harness);
+        Sharing.addTo(harness);
+        Restarting.addTo(harness);
+        harness.run();
+    }
+}

@@ -1,0 +1,124 @@
+package kit;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** The conversation with the harness that started us: cases, topics and groups, restarts of the server. */
+public final class Harness {
+    public static final String NAMESRV = System.getenv("NAMESRV");
+    public static final String ENDPOINT = System.getenv("ENDPOINT");
+    private static final String RUN_ID = System.getenv("RUN_ID");
+
+    private static final PrintStream OUT = System.out;
+    private static final BufferedReader IN = new BufferedReader(new InputStreamReader(System.in));
+    private static final AtomicInteger NAMES = new AtomicInteger();
+
+    private final Map<String, Case> cases = new LinkedHashMap<>();
+
+    /** A case passes when it returns. */
+    public interface Case {
+        void play() throws Exception;
+    }
+
+    static {
+        // What clients print belongs into the log.
+        System.setOut(System.err);
+    }
+
+    public Harness add(String name, Case body) {
+        cases.put(name, body);
+        return this;
+    }
+
+    public void run() {
+        cases.forEach((name, body) -> {
+            if (isWanted(name)) {
+                play(name, body);
+            }
+        });
+        say("DONE");
+        // Clients leave threads behind.
+        System.exit(0);
+    }
+
+    private static void play(String name, Case body) {
+        say("CASE " + name);
+        try {
+            body.play();
+            say("PASS " + name);
+        } catch (Throwable failure) {
+            failure.printStackTrace();
+            say("FAIL " + name + " " + failure.toString().replace('\n', ' '));
+        }
+    }
+
+    private static boolean isWanted(String name) {
+        String filter = System.getenv().getOrDefault("CASE_FILTER", "");
+        if (filter.isEmpty()) {
+            return true;
+        }
+        for (String word : filter.split(",")) {
+            if (name.contains(word)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** A new topic of normal messages. */
+    public static String topic(int queues) throws IOException {
+        String name = unique("topic");
+        operator("topic " + name + " NORMAL " + queues);
+        return name;
+    }
+
+    /** A new group; options as the operator takes them. */
+    public static String group(String... options) throws IOException {
+        String name = unique("group");
+        operator("group " + name + " " + String.join(" ", options));
+        return name;
+    }
+
+    public static String unique(String word) {
+        return word + "-" + RUN_ID + "-" + NAMES.incrementAndGet();
+    }
+
+    public static void operator(String command) throws IOException {
+        ask("OPERATOR " + command, "OPERATED");
+    }
+
+    public enum Restart { graceful, kill }
+
+    /** Returns when the server is up again. */
+    public static void restart(Restart how) throws IOException {
+        ask("RESTART " + how, "RESTARTED");
+    }
+
+    private static synchronized void ask(String question, String expected) throws IOException {
+        say(question);
+        String answer = IN.readLine();
+        if (!expected.equals(answer)) {
+            throw new IOException(question + " was answered: " + answer);
+        }
+    }
+
+    /** Waits for a line that the harness sends of its own accord. */
+    public static void awaitOrder(String order) throws IOException {
+        String line = IN.readLine();
+        if (!order.equals(line)) {
+            throw new IOException("expected " + order + ", got " + line);
+        }
+    }
+
+    public static void say(String line) {
+        synchronized (OUT) {
+            OUT.println(line);
+            OUT.flush();
+        }
+    }
+}

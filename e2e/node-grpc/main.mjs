@@ -1,0 +1,8 @@
+// The 5.x gRPC client for Node, in cleartext as it is by default.
+import * as kit from './kit.mjs';
+import { failing } from './failing.mjs';
+import { plain } from './plain.mjs';
+import { restarting } from './restarting.mjs';
+import { sharing } from './sharing.mjs';
+
+await kit.run({ ...plain, ...failing, ...sharing, ...restarting });

@@ -1,0 +1,145 @@
+package operator;
+
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Set;
+import org.apache.rocketmq.common.TopicConfig;
+import org.apache.rocketmq.common.message.MessageRequestMode;
+import org.apache.rocketmq.remoting.protocol.subscription.CustomizedRetryPolicy;
+import org.apache.rocketmq.remoting.protocol.subscription.GroupRetryPolicy;
+import org.apache.rocketmq.remoting.protocol.subscription.GroupRetryPolicyType;
+import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
+import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
+import org.apache.rocketmq.tools.command.CommandUtil;
+
+/**
+ * Makes topics and groups through the official admin client, as an operator would.
+ * One command per input line, one answer per command: OPERATED, or REFUSED with the reason.
+ *
+ * <pre>
+ * topic NAME TYPE QUEUES
+ * group NAME [retries=N] [step-ms=N]     step-ms: the delay before every retry
+ * await-topic NAME                       until the topic exists
+ * pop-mode TOPIC GROUP                   the group pops this topic instead of pulling it
+ * </pre>
+ */
+public final class Main {
+    private static final long PATIENCE_MS = 40_000;
+
+    private final DefaultMQAdminExt admin = new DefaultMQAdminExt(10_000);
+
+    public static void main(String[] arguments) throws Exception {
+        PrintStream answers = System.out;
+        // Libraries that print must not spoil the answers.
+        System.setOut(System.err);
+        Main operator = new Main();
+        operator.admin.setNamesrvAddr(System.getenv("NAMESRV"));
+        operator.admin.setInstanceName("operator");
+        operator.admin.start();
+        BufferedReader commands = new BufferedReader(new InputStreamReader(System.in));
+        for (String command = commands.readLine(); command != null; command = commands.readLine()) {
+            answers.println(operator.answer(command.trim().split(" +")));
+            answers.flush();
+        }
+        operator.admin.shutdown();
+    }
+
+    private String answer(String[] command) {
+        try {
+            carryOut(command);
+            return "OPERATED";
+        } catch (Exception | LinkageError refused) {
+            refused.printStackTrace();
+            return "REFUSED " + String.join(" ", command) + ": " + refused.toString().replace('\n', ' ');
+        }
+    }
+
+    private void carryOut(String[] command) throws Exception {
+        switch (command[0]) {
+            case "topic" -> makeTopic(command[1], command[2], Integer.parseInt(command[3]));
+            case "group" -> makeGroup(command[1], options(command, 2));
+            case "await-topic" -> awaitRoute(command[1]);
+            case "pop-mode" -> setPopMode(command[1], command[2]);
+            default -> throw new IllegalArgumentException("no such command");
+        }
+    }
+
+    private void makeTopic(String name, String type, int queues) throws Exception {
+        TopicConfig topic = new TopicConfig(name, queues, queues);
+        topic.setAttributes(Map.of("+message.type", type));
+        for (String master : masters()) {
+            admin.createAndUpdateTopicConfig(master, topic);
+        }
+        awaitRoute(name);
+    }
+
+    /** The retry topic is made along, so that 4.x clients learn its route when they start. */
+    private void makeGroup(String name, Map<String, Integer> options) throws Exception {
+        SubscriptionGroupConfig group = new SubscriptionGroupConfig();
+        group.setGroupName(name);
+        if (options.containsKey("retries")) {
+            group.setRetryMaxTimes(options.get("retries"));
+        }
+        if (options.containsKey("step-ms")) {
+            group.setGroupRetryPolicy(sameDelayAlways(options.get("step-ms")));
+        }
+        for (String master : masters()) {
+            admin.createAndUpdateSubscriptionGroupConfig(master, group);
+            admin.createAndUpdateTopicConfig(master, new TopicConfig("%RETRY%" + name, 1, 1));
+        }
+        awaitRoute("%RETRY%" + name);
+    }
+
+    private void setPopMode(String topic, String group) throws Exception {
+        for (String master : masters()) {
+            admin.setMessageRequestMode(master, topic, group, MessageRequestMode.POP, 8, 5_000);
+        }
+    }
+
+    private static GroupRetryPolicy sameDelayAlways(int delayMs) {
+        long[] delays = new long[16];
+        Arrays.fill(delays, delayMs);
+        GroupRetryPolicy policy = new GroupRetryPolicy();
+        policy.setType(GroupRetryPolicyType.CUSTOMIZED);
+        policy.setCustomizedRetryPolicy(new CustomizedRetryPolicy(delays));
+        return policy;
+    }
+
+    /** Brokers of every cluster, as `mqadmin` finds them. */
+    private Set<String> masters() throws Exception {
+        Set<String> clusters = admin.examineBrokerClusterInfo().getClusterAddrTable().keySet();
+        if (clusters.isEmpty()) {
+            throw new IllegalStateException("the name server knows no cluster");
+        }
+        return CommandUtil.fetchMasterAddrByClusterName(admin, clusters.iterator().next());
+    }
+
+    /** A broker tells its name server of a new topic in its own time; there is no event to wait for. */
+    private void awaitRoute(String topic) throws Exception {
+        long deadline = System.currentTimeMillis() + PATIENCE_MS;
+        while (true) {
+            try {
+                admin.examineTopicRouteInfo(topic);
+                return;
+            } catch (Exception unknown) {
+                if (System.currentTimeMillis() > deadline) {
+                    throw unknown;
+                }
+                Thread.sleep(50);
+            }
+        }
+    }
+
+    private static Map<String, Integer> options(String[] command, int from) {
+        Map<String, Integer> options = new HashMap<>();
+        for (String option : Arrays.copyOfRange(command, from, command.length)) {
+            int equals = option.indexOf('=');
+            options.put(option.substring(0, equals), Integer.parseInt(option.substring(equals + 1)));
+        }
+        return options;
+    }
+}

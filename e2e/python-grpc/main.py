@@ -1,0 +1,9 @@
+"""The 5.x gRPC client for Python, in cleartext as it is by default."""
+
+import failing
+import plain
+import restarting
+import sharing
+import kit
+
+kit.run({**plain.CASES, **failing.CASES, **sharing.CASES, **restarting.CASES})

@@ -1,0 +1,102 @@
+//! The conversation with the harness that started us.
+use std::fmt::Debug;
+use std::future::Future;
+use std::io::{BufRead, Write};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Why a case failed.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub type Outcome = Result<(), Failure>;
+
+static NAMES: AtomicU32 = AtomicU32::new(1);
+
+/// Plays a case that the filter lets through; it passes when it returns well.
+pub async fn play<Fut>(name: &str, case: impl FnOnce() -> Fut)
+where
+    Fut: Future<Output = Outcome> + Send + 'static,
+{
+    if !is_wanted(name) {
+        return;
+    }
+    say(&format!("CASE {name}"));
+    // A task of its own, so that a panic inside the client is a failure of this case alone.
+    match tokio::spawn(case()).await {
+        Ok(Ok(())) => say(&format!("PASS {name}")),
+        Ok(Err(failure)) => say(&format!("FAIL {name} {}", one_line(&failure.to_string()))),
+        Err(panic) => say(&format!("FAIL {name} {}", one_line(&panic.to_string()))),
+    }
+}
+
+fn is_wanted(name: &str) -> bool {
+    let filter = std::env::var("CASE_FILTER").unwrap_or_default();
+    filter.is_empty() || filter.split(',').any(|word| name.contains(word))
+}
+
+/// A new topic of normal messages.
+pub async fn topic(queues: u32) -> Result<String, Failure> {
+    let name = unique("topic");
+    operator(format!("topic {name} NORMAL {queues}")).await?;
+    Ok(name)
+}
+
+/// A new group; options as the operator takes them.
+pub async fn group(options: &str) -> Result<String, Failure> {
+    let name = unique("group");
+    operator(format!("group {name} {options}").trim().to_owned()).await?;
+    Ok(name)
+}
+
+fn unique(word: &str) -> String {
+    let run_id = std::env::var("RUN_ID").unwrap_or_default();
+    format!("{word}-{run_id}-{}", NAMES.fetch_add(1, Ordering::Relaxed))
+}
+
+pub async fn operator(command: String) -> Outcome {
+    ask(format!("OPERATOR {command}"), "OPERATED").await
+}
+
+/// Returns when the server is up again; how is graceful or kill.
+pub async fn restart(how: &str) -> Outcome {
+    ask(format!("RESTART {how}"), "RESTARTED").await
+}
+
+/// Waits for the answer on a thread that may block: senders and receivers go on meanwhile.
+async fn ask(question: String, expected: &'static str) -> Outcome {
+    tokio::task::spawn_blocking(move || {
+        say(&question);
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        if answer.trim() == expected {
+            Ok(())
+        } else {
+            Err(format!("{question} was answered: {answer}").into())
+        }
+    })
+    .await?
+}
+
+pub fn say(line: &str) {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "{line}").and_then(|()| output.flush()).expect("the harness reads what we say");
+}
+
+pub fn expect(holds: bool, claim: impl Into<String>) -> Outcome {
+    if holds {
+        Ok(())
+    } else {
+        Err(claim.into().into())
+    }
+}
+
+pub fn expect_equal<T: PartialEq + Debug>(what: &str, expected: T, actual: T) -> Outcome {
+    expect(expected == actual, format!("{what}: expected {expected:?}, got {actual:?}"))
+}
+
+/// Bodies `word-0` to `word-(count-1)`.
+pub fn bodies(word: &str, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{word}-{number}")).collect()
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', " ")
+}

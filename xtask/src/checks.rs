@@ -1,0 +1,52 @@
+//! Every check of the project in one command, cheapest first; the first failure ends it.
+use crate::{E2eOptions, KillOptions, ServerKind, TestOptions, e2e, kill, paths, process};
+use anyhow::Result;
+use std::process::{Command, ExitCode};
+
+/// Kills in this run; the full loop is `cargo xtask kill`.
+const KILLS: u32 = 5;
+
+/// Checks that are a cargo command.
+const CARGO_CHECKS: [(&str, &[&str]); 4] = [
+    ("formatting", &["fmt", "--all", "--check"]),
+    ("lints", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    ("tests", &["test", "--workspace"]),
+    ("simulation", &["run", "--quiet", "-p", "testkit", "--bin", "sim", "--", "--seeds", "2000"]),
+];
+
+pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
+    for (name, arguments) in CARGO_CHECKS {
+        cargo(name, arguments)?;
+    }
+    if options.without_clients {
+        return Ok(ExitCode::SUCCESS);
+    }
+    announce("end to end");
+    let verdict = e2e::run(&E2eOptions {
+        client: Vec::new(),
+        server: ServerKind::Apogee,
+        case: String::new(),
+        profile: "dev".into(),
+    })?;
+    if verdict != ExitCode::SUCCESS {
+        return Ok(verdict);
+    }
+    announce("kill loop");
+    kill::run(&KillOptions {
+        kills: KILLS,
+        client: kill::CLIENTS.map(str::to_owned).to_vec(),
+        server: ServerKind::Apogee,
+        rate: 200,
+        life_ms_max: 4000,
+        profile: "dev".into(),
+    })
+}
+
+fn cargo(name: &str, arguments: &[&str]) -> Result<()> {
+    announce(name);
+    process::run_openly(Command::new("cargo").args(arguments).current_dir(paths::repository()))
+}
+
+fn announce(name: &str) {
+    println!("== {name}");
+}

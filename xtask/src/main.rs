@@ -1,0 +1,105 @@
+//! The project's own tools: tests, end-to-end runs with official clients, and the kill loop.
+//!
+//! Read in this order: `clients` (what is tested), `server_under_test` (against what), `program` (how a client
+//! program and the harness talk), `e2e` and `kill` (the two kinds of test), `versus` (measurements), `checks` (everything in one command).
+#![expect(clippy::disallowed_methods, reason = "a tool on the real machine: real time and real threads")]
+
+mod checks;
+mod clients;
+mod deviations;
+mod e2e;
+mod install;
+mod interrupt;
+mod kill;
+mod ledger;
+mod log_check;
+mod operator;
+mod oracle;
+mod paths;
+mod process;
+mod program;
+mod report;
+mod server_under_test;
+mod versus;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own tools")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Drive official clients through their cases.
+    E2e(E2eOptions),
+    /// Kill the server again and again under load, and count what became of every acknowledged message.
+    Kill(KillOptions),
+    /// Measure Apogee and the real RocketMQ side by side.
+    Versus(versus::Options),
+    /// Run every check of the project.
+    Test(TestOptions),
+}
+
+#[derive(clap::Args, Clone)]
+pub(crate) struct E2eOptions {
+    /// Clients to run, by name or by the beginning of a name; all of them when left out.
+    #[arg(long, value_delimiter = ',')]
+    client: Vec<String>,
+    #[arg(long, value_enum, default_value_t = ServerKind::Apogee)]
+    server: ServerKind,
+    /// Only cases whose name contains one of these words.
+    #[arg(long, default_value = "")]
+    case: String,
+    /// Cargo profile of the engine under test.
+    #[arg(long, default_value = "dev")]
+    profile: String,
+}
+
+#[derive(clap::Args, Clone)]
+pub(crate) struct KillOptions {
+    #[arg(long, default_value_t = 50)]
+    kills: u32,
+    /// Clients that take part; of those that have cases, these two know the loop.
+    #[arg(long, value_delimiter = ',', default_values_t = kill::CLIENTS.map(str::to_owned))]
+    client: Vec<String>,
+    #[arg(long, value_enum, default_value_t = ServerKind::Apogee)]
+    server: ServerKind,
+    /// Messages that each producer sends in a second, at most.
+    #[arg(long, default_value_t = 200)]
+    rate: u32,
+    /// Longest time between a start and the next kill; the moment itself is random.
+    #[arg(long, default_value_t = 4000)]
+    life_ms_max: u64,
+    #[arg(long, default_value = "dev")]
+    profile: String,
+}
+
+#[derive(clap::Args, Clone)]
+pub(crate) struct TestOptions {
+    /// Leave out what needs the official clients.
+    #[arg(long)]
+    without_clients: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ServerKind {
+    /// The engine of this repository.
+    Apogee,
+    /// The real Apache RocketMQ, to prove the client programs.
+    Rocketmq,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let command = Arguments::parse().command;
+    interrupt::pass_on()?;
+    match command {
+        Command::E2e(options) => e2e::run(&options),
+        Command::Kill(options) => kill::run(&options),
+        Command::Versus(options) => versus::run(&options),
+        Command::Test(options) => checks::run(&options),
+    }
+}

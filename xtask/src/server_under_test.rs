@@ -1,0 +1,245 @@
+//! The server that client programs talk to: Apogee, or the real Apache RocketMQ as oracle.
+//! How Apogee is configured, started and found ready stands here and nowhere else.
+//! Ports and data folder stay the same over every restart, so clients find the server where it was.
+use crate::oracle::{Oracle, Tuning};
+use crate::process::{self, Output, Process};
+use crate::{ServerKind, paths};
+use anyhow::{Context, Result, bail};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Time for the server to become ready after a start, recovery included.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+/// Time for the graceful drain after SIGTERM.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stop {
+    Graceful,
+    Kill,
+}
+
+/// Loopback ports of one server, chosen free once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) namesrv: u16,
+    pub(crate) broker: u16,
+    pub(crate) grpc: u16,
+    pub(crate) http: u16,
+    pub(crate) spare: u16,
+}
+
+impl Ports {
+    fn choose() -> Result<Self> {
+        // The real broker also listens on its port minus two, so each port is the middle of a free neighbourhood.
+        let mut held = Vec::new();
+        let mut next = || -> Result<u16> {
+            loop {
+                let listener = TcpListener::bind("127.0.0.1:0")?;
+                let port = listener.local_addr()?.port();
+                let below = TcpListener::bind(("127.0.0.1", port - 2));
+                let Ok(below) = below else { continue };
+                held.push((listener, below));
+                return Ok(port);
+            }
+        };
+        Ok(Self { namesrv: next()?, broker: next()?, grpc: next()?, http: next()?, spare: next()? })
+    }
+}
+
+pub(crate) struct ServerUnderTest {
+    ports: Ports,
+    engine: Engine,
+}
+
+enum Engine {
+    Apogee(Apogee),
+    Rocketmq(Box<Oracle>),
+}
+
+impl ServerUnderTest {
+    pub(crate) fn start(kind: ServerKind, profile: &str, folder: &Path) -> Result<Self> {
+        let mut server = match kind {
+            ServerKind::Apogee => Self::apogee(&build(profile)?, Vec::new(), folder)?,
+            ServerKind::Rocketmq => Self::rocketmq(Tuning::proof(), folder)?,
+        };
+        server.launch()?;
+        Ok(server)
+    }
+
+    /// Apogee with these environment variables besides our own, not yet launched.
+    pub(crate) fn apogee(
+        binary: &Path,
+        settings: Vec<(&'static str, String)>,
+        folder: &Path,
+    ) -> Result<Self> {
+        let ports = Ports::choose()?;
+        Ok(Self { ports, engine: Engine::Apogee(Apogee::prepare(binary, settings, ports, folder)?) })
+    }
+
+    /// The real RocketMQ, not yet launched.
+    pub(crate) fn rocketmq(tuning: Tuning, folder: &Path) -> Result<Self> {
+        let ports = Ports::choose()?;
+        let oracle = Oracle::install(ports, folder, tuning)?;
+        Ok(Self { ports, engine: Engine::Rocketmq(Box::new(oracle)) })
+    }
+
+    fn stop(&mut self, how: Stop) -> Result<()> {
+        match &mut self.engine {
+            Engine::Apogee(apogee) => apogee.stop(how),
+            Engine::Rocketmq(oracle) => oracle.stop(how),
+        }
+    }
+
+    pub(crate) fn launch(&mut self) -> Result<()> {
+        self.engine.launch()
+    }
+
+    pub(crate) fn restart(&mut self, how: Stop) -> Result<()> {
+        self.stop(how)?;
+        self.launch()
+    }
+
+    /// Starts the server again if it ended without being told to, so that one crash does not fail what follows.
+    pub(crate) fn ensure_running(&mut self) -> Result<()> {
+        if self.engine.is_running() { Ok(()) } else { self.launch() }
+    }
+
+    pub(crate) fn namesrv(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.namesrv)
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.grpc)
+    }
+
+    pub(crate) fn processes(&self) -> &[Process] {
+        match &self.engine {
+            Engine::Apogee(apogee) => apogee.process.as_slice(),
+            Engine::Rocketmq(oracle) => oracle.processes(),
+        }
+    }
+
+    /// The log that must hold no unexpected line; the oracle's logs are its own affair.
+    pub(crate) fn watched_log(&self) -> Option<&Path> {
+        match &self.engine {
+            Engine::Apogee(apogee) => Some(&apogee.log),
+            Engine::Rocketmq(_) => None,
+        }
+    }
+}
+
+impl Engine {
+    fn launch(&mut self) -> Result<()> {
+        match self {
+            Self::Apogee(apogee) => apogee.launch(),
+            Self::Rocketmq(oracle) => oracle.launch(),
+        }
+    }
+
+    fn is_running(&mut self) -> bool {
+        match self {
+            Self::Apogee(apogee) => apogee.process.as_mut().is_some_and(|process| !process.has_ended()),
+            Self::Rocketmq(oracle) => oracle.is_running(),
+        }
+    }
+}
+
+struct Apogee {
+    binary: PathBuf,
+    settings: Vec<(&'static str, String)>,
+    config: PathBuf,
+    data: PathBuf,
+    log: PathBuf,
+    ports: Ports,
+    process: Option<Process>,
+}
+
+impl Apogee {
+    fn prepare(
+        binary: &Path,
+        settings: Vec<(&'static str, String)>,
+        ports: Ports,
+        folder: &Path,
+    ) -> Result<Self> {
+        let config = folder.join("apogee.toml");
+        std::fs::write(&config, "")?;
+        Ok(Self {
+            binary: binary.to_owned(),
+            settings,
+            config,
+            data: folder.join("data"),
+            log: folder.join("apogee.log"),
+            ports,
+            process: None,
+        })
+    }
+
+    fn launch(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(["serve", "--config"])
+            .arg(&self.config)
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .env("APOGEE_DATA_DIR", &self.data)
+            .env("APOGEE_LISTEN_NAMESRV", format!("127.0.0.1:{}", self.ports.namesrv))
+            .env("APOGEE_LISTEN_BROKER", format!("127.0.0.1:{}", self.ports.broker))
+            .env("APOGEE_LISTEN_GRPC", format!("127.0.0.1:{}", self.ports.grpc))
+            .env("APOGEE_LISTEN_HTTP", format!("127.0.0.1:{}", self.ports.http));
+        let mut process = Process::start("apogee", &mut command, &self.log, Output::ToLog)?;
+        let http = SocketAddr::from(([127, 0, 0, 1], self.ports.http));
+        process::await_true("apogee ready", START_PATIENCE, || {
+            if process.has_ended() {
+                bail!("apogee ended while starting; its log is {}", self.log.display());
+            }
+            Ok(is_ready(http))
+        })?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    fn stop(&mut self, how: Stop) -> Result<()> {
+        let mut process = self.process.take().context("apogee is not running")?;
+        if process.has_ended() {
+            bail!("apogee ended by itself; its log is {}", self.log.display());
+        }
+        match how {
+            Stop::Graceful => process.terminate(DRAIN_PATIENCE),
+            Stop::Kill => process.kill(),
+        }
+    }
+}
+
+/// Builds Apogee; returns the program.
+pub(crate) fn build(profile: &str) -> Result<PathBuf> {
+    println!("building apogee with profile {profile}");
+    process::run_openly(
+        Command::new("cargo")
+            .args(["build", "--quiet", "--profile", profile, "--bin", "apogee"])
+            .current_dir(paths::repository()),
+    )?;
+    Ok(target_folder().join(profile_folder(profile)).join("apogee"))
+}
+
+fn is_ready(http: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&http, Duration::from_millis(200))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| paths::repository().join("target"), PathBuf::from)
+}
+
+fn profile_folder(profile: &str) -> &str {
+    if profile == "dev" { "debug" } else { profile }
+}

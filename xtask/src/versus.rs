@@ -1,0 +1,222 @@
+//! Apogee and the real RocketMQ side by side: the same unchanged clients, equal settings, one load after the other.
+//!
+//! Both servers are up for the whole run; the one that is not being measured is paused. Repetitions are interleaved
+//! and change their order, so that a change of the machine's mood meets both. Read in this order: `cases` (what is
+//! measured), `contestant` (on whom), `load` (how one load program is run), `procfs` (what is read of the system),
+//! `record` (what is written down), `page` (how it is shown). A further peer is a further file beside `contestant`.
+
+mod cases;
+mod contestant;
+mod load;
+mod machine;
+mod page;
+mod procfs;
+mod record;
+mod statistics;
+
+use crate::oracle::ProxyMode;
+use crate::{ServerKind, e2e, paths, server_under_test};
+use anyhow::{Context, Result};
+use cases::Case;
+use clap::ValueEnum;
+use contestant::Contestant;
+use record::{Journal, Line, Run};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(clap::Args, Clone)]
+pub(crate) struct Options {
+    #[arg(long, value_enum, default_value_t = Side::Both)]
+    server: Side,
+    /// Cases by name or by the beginning of a name; all of them when left out.
+    #[arg(long, value_delimiter = ',')]
+    case: Vec<String>,
+    /// Length of each measured window; drains consume what fits such a window.
+    #[arg(long, default_value_t = 5)]
+    seconds: u32,
+    /// Time under load before the window opens.
+    #[arg(long, default_value_t = 3)]
+    warm_up: u32,
+    #[arg(long, default_value_t = 3)]
+    repetitions: u32,
+    /// Seconds of load of each protocol in use before the first case, so that a server which compiles itself while
+    /// it runs has done so.
+    #[arg(long, default_value_t = 15)]
+    prelude: u32,
+    /// Rounds of each case before the first that counts.
+    #[arg(long, default_value_t = 1)]
+    rehearsals: u32,
+    /// When servers make messages durable.
+    #[arg(long, value_enum, default_value_t = Flush::Async)]
+    flush: Flush,
+    /// Where RocketMQ's proxy runs.
+    #[arg(long, value_enum, default_value_t = ProxyMode::Local)]
+    proxy: ProxyMode,
+    /// Cargo profile of Apogee.
+    #[arg(long, default_value = "release")]
+    profile: String,
+    /// An Apogee that is built already, in place of building one.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// Write the results to `docs/versus.md`.
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Side {
+    Apogee,
+    Rocketmq,
+    Both,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Flush {
+    /// Both soon after the acknowledgement.
+    Async,
+    /// Both before the acknowledgement.
+    Sync,
+    /// Apogee before the acknowledgement, RocketMQ soon after.
+    OursSync,
+}
+
+impl Side {
+    fn kinds(self) -> &'static [ServerKind] {
+        match self {
+            Self::Apogee => &[ServerKind::Apogee],
+            Self::Rocketmq => &[ServerKind::Rocketmq],
+            Self::Both => &[ServerKind::Rocketmq, ServerKind::Apogee],
+        }
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let cases = cases::chosen(&options.case)?;
+    for client in cases::clients(&cases) {
+        client.install().with_context(|| format!("cannot install {}", client.name))?;
+    }
+    let folder = e2e::run_folder()?;
+    println!("logs are in {}", folder.display());
+    let mut journal = Journal::begin(&paths::repository().join("target/versus"))?;
+    println!("raw results are in {}", journal.path().display());
+    journal.add(Line::Machine(machine::facts()?))?;
+
+    let mut contestants = Vec::new();
+    for kind in options.server.kinds() {
+        let contestant = Contestant::start(*kind, options, &folder)?;
+        journal.add(Line::Start(contestant.start_record()))?;
+        contestants.push(contestant);
+    }
+    let mut failures = prepare(&cases, options, &mut contestants, &mut journal)?;
+    for case in &cases {
+        failures += measure(case, options, &mut contestants, &mut journal)?;
+    }
+    drop(contestants);
+
+    println!("\n{}", page::table(journal.lines()));
+    if failures > 0 {
+        println!("{failures} runs failed; their logs are in {}", folder.display());
+        return Ok(ExitCode::FAILURE);
+    }
+    if options.write {
+        let file = paths::repository().join("docs/versus.md");
+        std::fs::write(&file, page::page(journal.lines(), &command(std::env::args().skip(1))))?;
+        println!("wrote {}", file.display());
+    }
+    std::fs::remove_dir_all(folder)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Brings every server into the state of one that has run for a while; returns how many runs failed.
+fn prepare(
+    cases: &[Case],
+    options: &Options,
+    contestants: &mut [Contestant],
+    journal: &mut Journal,
+) -> Result<u32> {
+    if options.prelude == 0 {
+        return Ok(0);
+    }
+    let options = Options { seconds: options.prelude, rehearsals: 1, repetitions: 0, ..options.clone() };
+    let mut failures = 0;
+    for case in cases::prelude(cases) {
+        failures += measure(&case, &options, contestants, journal)?;
+    }
+    Ok(failures)
+}
+
+/// All rounds of one case; returns how many of them failed.
+fn measure(
+    case: &Case,
+    options: &Options,
+    contestants: &mut [Contestant],
+    journal: &mut Journal,
+) -> Result<u32> {
+    let mut failures = 0;
+    let contestants_count = contestants.len();
+    for round in 0..options.rehearsals + options.repetitions {
+        for turn in 0..contestants_count {
+            let contestant = &mut contestants[(turn + round as usize) % contestants_count];
+            match contestant.perform(case, round, options) {
+                Ok(run) => {
+                    announce(&run);
+                    journal.add(Line::Run(run))?;
+                }
+                Err(error) => {
+                    println!("{:18} {:9} FAILED: {error:#}", case.name, contestant.name());
+                    failures += 1;
+                }
+            }
+        }
+    }
+    Ok(failures)
+}
+
+fn announce(run: &Run) {
+    println!(
+        "{:18} {:9} {:>9.0} msg/s {:>7.1} CPU-s per million, p99 {} us, peak {:.0} MiB, others {:.2} cores{}",
+        run.case,
+        run.server,
+        run.rate(),
+        run.cpu_per_million(),
+        run.quantiles.map_or_else(|| "-".to_owned(), |quantiles| quantiles.p99_us.to_string()),
+        run.rss_peak_mib,
+        run.other_cpu_seconds / run.window_seconds,
+        if run.rehearsal { " (rehearsal)" } else { "" },
+    );
+}
+
+/// The program that Apogee is, built unless it is there already.
+fn program(options: &Options) -> Result<PathBuf> {
+    match &options.binary {
+        Some(binary) => binary.canonicalize().with_context(|| format!("no program {}", binary.display())),
+        None => server_under_test::build(&options.profile),
+    }
+}
+
+/// The command that made a page, without what belongs to one machine.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    let mut shown = vec!["cargo xtask".to_owned()];
+    let mut is_path = false;
+    for argument in arguments {
+        if is_path || argument == "--binary" {
+            is_path = argument == "--binary";
+        } else if !argument.starts_with("--binary=") {
+            shown.push(argument);
+        }
+    }
+    shown.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_without_paths() {
+        let shown = |words: &str| command(words.split(' ').map(str::to_owned));
+        assert_eq!(shown("versus --seconds 5 --write"), "cargo xtask versus --seconds 5 --write");
+        assert_eq!(shown("versus --binary a/b --write"), "cargo xtask versus --write");
+        assert_eq!(shown("versus --binary=a/b --case x"), "cargo xtask versus --case x");
+    }
+}

@@ -1,0 +1,160 @@
+//! One server of a comparison: how it is set up, started, paused while others have their turn, and measured.
+use super::cases::Case;
+use super::load::{Load, Places};
+use super::procfs::{self, Usage};
+use super::record::{Run, Start};
+use super::{Flush, Options, program};
+use crate::ServerKind;
+use crate::operator::Operator;
+use crate::oracle::{Heaps, Tuning};
+use crate::process::{self, Process};
+use crate::server_under_test::ServerUnderTest;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const QUEUES: u32 = 8;
+/// RocketMQ's broker makes itself known to its name server every 30 s, and may be forgotten while it is paused.
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(75);
+
+pub(crate) struct Contestant {
+    kind: ServerKind,
+    server: ServerUnderTest,
+    operator: Operator,
+    folder: PathBuf,
+    ready_seconds: f64,
+    rss_idle_mib: f64,
+}
+
+impl Contestant {
+    /// Starts the server and pauses it.
+    pub(crate) fn start(kind: ServerKind, options: &Options, parent: &Path) -> Result<Self> {
+        let folder = parent.join(name(kind));
+        std::fs::create_dir_all(&folder)?;
+        let mut server = match kind {
+            ServerKind::Apogee => ServerUnderTest::apogee(&program(options)?, settings(options), &folder)?,
+            ServerKind::Rocketmq => ServerUnderTest::rocketmq(tuning(options), &folder)?,
+        };
+        println!("starting {}", name(kind));
+        let start = Instant::now();
+        server.launch()?;
+        let ready_seconds = start.elapsed().as_secs_f64();
+        let operator = Operator::start(&server, &folder)?;
+        let rss_idle_mib = Usage::of(&ids(&server))?.rss_mib;
+        let mut contestant = Self { kind, server, operator, folder, ready_seconds, rss_idle_mib };
+        // Paused before its parts know each other, a server would not learn of them.
+        contestant.operate(&format!("topic first NORMAL {QUEUES}"))?;
+        contestant.server.processes().iter().for_each(Process::pause);
+        Ok(contestant)
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        name(self.kind)
+    }
+
+    pub(crate) fn start_record(&self) -> Start {
+        Start {
+            server: self.name().to_owned(),
+            ready_seconds: self.ready_seconds,
+            rss_idle_mib: self.rss_idle_mib,
+            processes: self.server.processes().len(),
+        }
+    }
+
+    /// One round of a case, with a topic and a group of its own.
+    pub(crate) fn perform(&mut self, case: &Case, round: u32, options: &Options) -> Result<Run> {
+        self.server.processes().iter().for_each(Process::resume);
+        let outcome = self.measure(case, round, options);
+        if outcome.is_err() {
+            self.server.ensure_running()?;
+        }
+        self.server.processes().iter().for_each(Process::pause);
+        outcome
+    }
+
+    fn measure(&mut self, case: &Case, round: u32, options: &Options) -> Result<Run> {
+        let suffix = format!("{}-{round}-{:05x}", case.name, rand::random_range(0..0x10_0000));
+        let places = Places { topic: format!("topic-{suffix}"), group: format!("group-{suffix}") };
+        self.operate(&format!("topic {} NORMAL {QUEUES}", places.topic))?;
+        self.operate(&format!("group {}", places.group))?;
+        let servers = ids(&self.server);
+        let mut load = Load::start(case, options, &self.server, &places, &self.folder)?;
+
+        load.await_open()?;
+        procfs::forget_peaks(&servers)?;
+        let before = Instant::now();
+        let [server_before, client_before] = [Usage::of(&servers)?, Usage::of(&[load.id()])?];
+        let machine_before = procfs::machine_busy_seconds()?;
+        load.tell("OPENED")?;
+
+        load.await_close()?;
+        let machine = procfs::machine_busy_seconds()? - machine_before;
+        let [server, client] = [Usage::of(&servers)?, Usage::of(&[load.id()])?];
+        let window_seconds = before.elapsed().as_secs_f64();
+        load.tell("CLOSED")?;
+
+        let measured = load.result()?;
+        let cpu_seconds = server.cpu_seconds - server_before.cpu_seconds;
+        let client_cpu_seconds = client.cpu_seconds - client_before.cpu_seconds;
+        Ok(Run {
+            server: self.name().to_owned(),
+            case: measured.case,
+            round,
+            rehearsal: round < options.rehearsals,
+            messages: measured.messages,
+            seconds: measured.seconds,
+            quantiles: measured.quantiles,
+            window_seconds,
+            cpu_seconds,
+            client_cpu_seconds,
+            other_cpu_seconds: (machine - cpu_seconds - client_cpu_seconds).max(0.0),
+            rss_peak_mib: server.rss_peak_mib,
+            rss_private_mib: server.rss_private_mib,
+            written_mib: server.written_mib - server_before.written_mib,
+        })
+    }
+
+    /// Carries out one command, again until it is not refused.
+    fn operate(&mut self, command: &str) -> Result<()> {
+        let mut refusal = String::new();
+        process::await_true("the operator's command", OPERATOR_PATIENCE, || {
+            refusal = self.operator.ask(command)?;
+            Ok(refusal == "OPERATED")
+        })
+        .with_context(|| format!("the last answer was {refusal}"))
+    }
+}
+
+fn ids(server: &ServerUnderTest) -> Vec<u32> {
+    server.processes().iter().map(Process::id).collect()
+}
+
+pub(crate) fn name(kind: ServerKind) -> &'static str {
+    match kind {
+        ServerKind::Apogee => "apogee",
+        ServerKind::Rocketmq => "rocketmq",
+    }
+}
+
+/// Apogee as it comes, but for when it flushes.
+fn settings(options: &Options) -> Vec<(&'static str, String)> {
+    let flush = match options.flush {
+        Flush::Async => "async",
+        Flush::Sync | Flush::OursSync => "sync",
+    };
+    vec![("APOGEE_FLUSH", flush.to_owned())]
+}
+
+/// RocketMQ as its defaults have it, with heaps that fit a small machine.
+fn tuning(options: &Options) -> Tuning {
+    let flush = match options.flush {
+        Flush::Sync => "SYNC_FLUSH",
+        Flush::Async | Flush::OursSync => "ASYNC_FLUSH",
+    };
+    Tuning {
+        java: &["-XX:+UseG1GC"],
+        heaps: Heaps { namesrv: "256m", broker: "2g", proxy: "1g" },
+        proxy: options.proxy,
+        broker: format!("flushDiskType={flush}\n"),
+    }
+}

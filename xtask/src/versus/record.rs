@@ -1,0 +1,144 @@
+//! What is written down of a run: one JSON object a line, each with its `kind`.
+use super::machine;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum Line {
+    Machine(machine::Facts),
+    Start(Start),
+    Run(Run),
+}
+
+/// One server's start on an empty store.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub(crate) struct Start {
+    pub(crate) server: String,
+    /// From the first process's start until all say that they are ready.
+    pub(crate) ready_seconds: f64,
+    /// Before any load.
+    pub(crate) rss_idle_mib: f64,
+    pub(crate) processes: usize,
+}
+
+/// One round of one case on one server.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) server: String,
+    pub(crate) case: String,
+    /// Over all, from 0; the first ones are rehearsals.
+    pub(crate) round: u32,
+    pub(crate) rehearsal: bool,
+    pub(crate) messages: u64,
+    /// As the clients measured the window.
+    pub(crate) seconds: f64,
+    #[serde(flatten)]
+    pub(crate) quantiles: Option<Quantiles>,
+    /// Between the readings of the counters that follow.
+    pub(crate) window_seconds: f64,
+    /// Of all server processes.
+    pub(crate) cpu_seconds: f64,
+    pub(crate) client_cpu_seconds: f64,
+    /// Whatever else the machine did.
+    pub(crate) other_cpu_seconds: f64,
+    pub(crate) rss_peak_mib: f64,
+    pub(crate) rss_private_mib: f64,
+    pub(crate) written_mib: f64,
+}
+
+/// Duration of the clients' calls.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Quantiles {
+    pub(crate) p50_us: u64,
+    pub(crate) p99_us: u64,
+    pub(crate) p999_us: u64,
+}
+
+impl Run {
+    /// Messages per second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.messages as f64 / self.seconds
+    }
+
+    pub(crate) fn cpu_per_million(&self) -> f64 {
+        self.cpu_seconds / (self.messages as f64 / 1e6)
+    }
+}
+
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+    lines: Vec<Line>,
+}
+
+impl Journal {
+    /// A file of this run, named by the time.
+    pub(crate) fn begin(folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let path = folder.join(format!("{}.jsonl", machine::now()?.replace(':', "")));
+        let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self { file, path, lines: Vec::new() })
+    }
+
+    pub(crate) fn add(&mut self, line: Line) -> Result<()> {
+        writeln!(self.file, "{}", serde_json::to_string(&line)?)?;
+        self.lines.push(line);
+        Ok(())
+    }
+
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn example(server: &str, case: &str, rate: u64, cpu_seconds: f64) -> Run {
+    Run {
+        server: server.into(),
+        case: case.into(),
+        round: 1,
+        rehearsal: false,
+        messages: rate * 2,
+        seconds: 2.0,
+        quantiles: Some(Quantiles { p50_us: 250, p99_us: 1_500, p999_us: 30_000 }),
+        window_seconds: 2.0,
+        cpu_seconds,
+        client_cpu_seconds: 1.0,
+        other_cpu_seconds: 0.5,
+        rss_peak_mib: 40.0,
+        rss_private_mib: 30.0,
+        written_mib: 12.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_back_as_they_were() {
+        let mut drain = example("apogee", "push-drain", 1000, 1.0);
+        drain.quantiles = None;
+        for run in [example("rocketmq", "remoting-sync-1", 1000, 1.0), drain] {
+            let line = Line::Run(run);
+            let text = serde_json::to_string(&line).unwrap();
+            assert!(text.starts_with(r#"{"kind":"run","#), "{text}");
+            assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn figures_are_per_second_and_per_million() {
+        let run = example("apogee", "x", 50_000, 3.0);
+        assert!((run.rate() - 50_000.0).abs() < 1e-6);
+        assert!((run.cpu_per_million() - 30.0).abs() < 1e-6);
+    }
+}
