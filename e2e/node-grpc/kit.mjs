@@ -10,14 +10,26 @@ const write = process.stdout.write.bind(process.stdout);
 process.stdout.write = process.stderr.write.bind(process.stderr);
 const input = createInterface({ input: process.stdin });
 let names = 0;
+/** Settled when the last question is answered. */
+let asking = Promise.resolve();
 
-/** Plays the cases that the filter lets through; a case passes when it returns. */
+/**
+ * Plays the cases that the filter lets through: side by side, then those alone that restart the server, as their
+ * names say. A case passes when it returns.
+ */
 export async function run(cases) {
   const words = (process.env.CASE_FILTER ?? '').split(',').filter(Boolean);
-  for (const [name, play] of Object.entries(cases)) {
-    if (words.length === 0 || words.some(word => name.includes(word))) {
-      await playOne(name, play);
+  const isWanted = name => words.length === 0 || words.some(word => name.includes(word));
+  const wanted = Object.entries(cases).filter(([name]) => isWanted(name));
+  const together = wanted.filter(([name]) => !name.includes('restart'));
+  const player = async () => {
+    for (let next = together.shift(); next; next = together.shift()) {
+      await playOne(...next);
     }
+  };
+  await Promise.all(Array.from({ length: Number(process.env.CASES_AT_ONCE ?? 1) }, player));
+  for (const [name, play] of wanted.filter(([name]) => name.includes('restart'))) {
+    await playOne(name, play);
   }
   say('DONE');
   // Clients leave timers behind.
@@ -63,10 +75,15 @@ export async function restart(how) {
   await ask(`RESTART ${how}`, 'RESTARTED');
 }
 
+/** One question after the other: answers come in their order. */
 async function ask(question, expected) {
-  const answered = once(input, 'line');
-  say(question);
-  const [answer] = await answered;
+  const turn = asking.then(async () => {
+    const answered = once(input, 'line');
+    say(question);
+    return (await answered)[0];
+  });
+  asking = turn;
+  const answer = await turn;
   expect(answer === expected, `${question} was answered: ${answer}`);
 }
 

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 NAMESRV = os.environ["NAMESRV"]
@@ -16,13 +17,20 @@ RUN_ID = os.environ["RUN_ID"]
 _output, sys.stdout = sys.stdout, sys.stderr
 _names = itertools.count(1)
 _saying = threading.Lock()
+_asking = threading.Lock()
 
 
 def run(cases):
-    """Plays the cases that the filter lets through; a case passes when it returns."""
+    """Plays the cases that the filter lets through: side by side, then those alone that restart the server, as
+    their names say. A case passes when it returns."""
     words = [word for word in os.environ.get("CASE_FILTER", "").split(",") if word]
-    for name, play in cases.items():
-        if not words or any(word in name for word in words):
+    wanted = {name: play for name, play in cases.items() if not words or any(word in name for word in words)}
+    with ThreadPoolExecutor(int(os.environ.get("CASES_AT_ONCE", "1"))) as players:
+        for name, play in wanted.items():
+            if "restart" not in name:
+                players.submit(_play, name, play)
+    for name, play in wanted.items():
+        if "restart" in name:
             _play(name, play)
     say("DONE")
     # Clients leave threads behind.
@@ -67,8 +75,9 @@ def restart(how):
 
 
 def _ask(question, expected):
-    say(question)
-    answer = sys.stdin.readline().strip()
+    with _asking:
+        say(question)
+        answer = sys.stdin.readline().strip()
     if answer != expected:
         raise RuntimeError(f"{question} was answered: {answer}")
 

@@ -1,5 +1,5 @@
 //! Every check of the project in one command, cheapest first; the first failure ends it.
-use crate::{E2eOptions, KillOptions, ServerKind, TestOptions, e2e, kill, paths, process};
+use crate::{CASES_AT_ONCE, E2eOptions, KillOptions, ServerKind, TestOptions, e2e, kill, paths, process};
 use anyhow::Result;
 use std::process::{Command, ExitCode};
 
@@ -24,8 +24,11 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
     announce("end to end");
     let verdict = e2e::run(&E2eOptions {
         client: Vec::new(),
-        server: ServerKind::Apogee,
+        against: ServerKind::Apogee,
         case: String::new(),
+        lanes: None,
+        at_once: CASES_AT_ONCE,
+        record: false,
         profile: "dev".into(),
     })?;
     if verdict != ExitCode::SUCCESS {
@@ -35,7 +38,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
     kill::run(&KillOptions {
         kills: KILLS,
         client: kill::CLIENTS.map(str::to_owned).to_vec(),
-        server: ServerKind::Apogee,
+        against: ServerKind::Apogee,
         rate: 200,
         life_ms_max: 4000,
         profile: "dev".into(),

@@ -15,6 +15,7 @@ mod ledger;
 mod log_check;
 mod operator;
 mod oracle;
+mod outcomes;
 mod paths;
 mod process;
 mod program;
@@ -38,6 +39,8 @@ enum Command {
     E2e(E2eOptions),
     /// Kill the server again and again under load, and count what became of every acknowledged message.
     Kill(KillOptions),
+    /// Write `docs/outcomes.md` anew from the recorded outcomes of end-to-end runs.
+    Outcomes,
     /// Measure Apogee and the real RocketMQ side by side.
     Versus(versus::Options),
     /// Run every check of the project.
@@ -49,15 +52,28 @@ pub(crate) struct E2eOptions {
     /// Clients to run, by name or by the beginning of a name; all of them when left out.
     #[arg(long, value_delimiter = ',')]
     client: Vec<String>,
+    /// The server that the clients talk to.
     #[arg(long, value_enum, default_value_t = ServerKind::Apogee)]
-    server: ServerKind,
+    against: ServerKind,
     /// Only cases whose name contains one of these words.
     #[arg(long, default_value = "")]
     case: String,
+    /// Programs side by side, each with a server of its own; by the machine's processors when left out.
+    #[arg(long)]
+    lanes: Option<usize>,
+    /// Cases side by side in a program.
+    #[arg(long, default_value_t = CASES_AT_ONCE)]
+    at_once: usize,
+    /// Write what came of each case to `e2e/outcomes`, and `docs/outcomes.md` anew.
+    #[arg(long)]
+    record: bool,
     /// Cargo profile of the engine under test.
     #[arg(long, default_value = "dev")]
     profile: String,
 }
+
+/// Cases mostly wait; more at once would make those late that measure time.
+pub(crate) const CASES_AT_ONCE: usize = 4;
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct KillOptions {
@@ -67,7 +83,7 @@ pub(crate) struct KillOptions {
     #[arg(long, value_delimiter = ',', default_values_t = kill::CLIENTS.map(str::to_owned))]
     client: Vec<String>,
     #[arg(long, value_enum, default_value_t = ServerKind::Apogee)]
-    server: ServerKind,
+    against: ServerKind,
     /// Messages that each producer sends in a second, at most.
     #[arg(long, default_value_t = 200)]
     rate: u32,
@@ -99,6 +115,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match command {
         Command::E2e(options) => e2e::run(&options),
         Command::Kill(options) => kill::run(&options),
+        Command::Outcomes => outcomes::write_page().map(|()| ExitCode::SUCCESS),
         Command::Versus(options) => versus::run(&options),
         Command::Test(options) => checks::run(&options),
     }

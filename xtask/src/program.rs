@@ -77,8 +77,14 @@ impl Numbered {
 /// What a program is asked to do.
 #[derive(Clone)]
 pub(crate) enum Task<'a> {
-    Cases { filter: &'a str },
-    KillLoop { rate: u32 },
+    /// `at_once`: how many may be under way side by side.
+    Cases {
+        filter: &'a str,
+        at_once: usize,
+    },
+    KillLoop {
+        rate: u32,
+    },
 }
 
 pub(crate) struct Program {
@@ -105,7 +111,9 @@ impl Program {
             .env("ENDPOINT", server.endpoint())
             .env("RUN_ID", run_id(client));
         match task {
-            Task::Cases { filter } => command.arg("cases").env("CASE_FILTER", filter),
+            Task::Cases { filter, at_once } => {
+                command.arg("cases").env("CASE_FILTER", filter).env("CASES_AT_ONCE", at_once.to_string())
+            }
             Task::KillLoop { rate } => command.arg("kill").env("RATE", rate.to_string()),
         };
         let mut process = Process::start(client.name, &mut command, &log_path, Output::Piped)?;

@@ -16,6 +16,10 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Time for the graceful drain after SIGTERM.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Below those that the system gives to outgoing connections: while a server restarts, none may take its port.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
+const PORT_ATTEMPTS: u32 = 1000;
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stop {
     Graceful,
@@ -34,17 +38,17 @@ pub(crate) struct Ports {
 
 impl Ports {
     fn choose() -> Result<Self> {
-        // The real broker also listens on its port minus two, so each port is the middle of a free neighbourhood.
+        // The real broker also listens on its port minus two, so each port is the end of a free neighbourhood.
         let mut held = Vec::new();
         let mut next = || -> Result<u16> {
-            loop {
-                let listener = TcpListener::bind("127.0.0.1:0")?;
-                let port = listener.local_addr()?.port();
-                let below = TcpListener::bind(("127.0.0.1", port - 2));
-                let Ok(below) = below else { continue };
-                held.push((listener, below));
+            for _ in 0..PORT_ATTEMPTS {
+                let port = rand::random_range(PORTS);
+                let bind = |port| TcpListener::bind(("127.0.0.1", port));
+                let (Ok(own), Ok(below)) = (bind(port), bind(port - 2)) else { continue };
+                held.push((own, below));
                 return Ok(port);
             }
+            bail!("no free port among {PORTS:?}")
         };
         Ok(Self { namesrv: next()?, broker: next()?, grpc: next()?, http: next()?, spare: next()? })
     }

@@ -3,21 +3,60 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::io::{BufRead, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 /// Why a case failed.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub type Outcome = Result<(), Failure>;
 
 static NAMES: AtomicU32 = AtomicU32::new(1);
+/// Held while a question waits for its answer: answers come in the order of the questions.
+static ASKING: Mutex<()> = Mutex::new(());
 
-/// Plays a case that the filter lets through; it passes when it returns well.
-pub async fn play<Fut>(name: &str, case: impl FnOnce() -> Fut)
+/// Cases that run side by side; those that restart the server run alone, as their names say.
+pub struct Cases {
+    places: Arc<Semaphore>,
+    playing: JoinSet<()>,
+}
+
+impl Cases {
+    pub fn new() -> Self {
+        let at_once = std::env::var("CASES_AT_ONCE").ok().and_then(|count| count.parse().ok());
+        Self { places: Arc::new(Semaphore::new(at_once.unwrap_or(1))), playing: JoinSet::new() }
+    }
+
+    /// Plays a case that the filter lets through; it passes when it returns well.
+    pub async fn play<Fut>(&mut self, name: &'static str, case: impl FnOnce() -> Fut + Send + 'static)
+    where
+        Fut: Future<Output = Outcome> + Send + 'static,
+    {
+        if !is_wanted(name) {
+            return;
+        }
+        if name.contains("restart") {
+            self.end().await;
+            play(name, case).await;
+            return;
+        }
+        let place = Arc::clone(&self.places).acquire_owned().await.expect("nobody closes it");
+        self.playing.spawn(async move {
+            play(name, case).await;
+            drop(place);
+        });
+    }
+
+    /// Waits for what is under way.
+    pub async fn end(&mut self) {
+        while self.playing.join_next().await.is_some() {}
+    }
+}
+
+async fn play<Fut>(name: &str, case: impl FnOnce() -> Fut)
 where
     Fut: Future<Output = Outcome> + Send + 'static,
 {
-    if !is_wanted(name) {
-        return;
-    }
     say(&format!("CASE {name}"));
     // A task of its own, so that a panic inside the client is a failure of this case alone.
     match tokio::spawn(case()).await {
@@ -63,6 +102,7 @@ pub async fn restart(how: &str) -> Outcome {
 /// Waits for the answer on a thread that may block: senders and receivers go on meanwhile.
 async fn ask(question: String, expected: &'static str) -> Outcome {
     tokio::task::spawn_blocking(move || {
+        let _turn = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
         say(&question);
         let mut answer = String::new();
         std::io::stdin().lock().read_line(&mut answer)?;

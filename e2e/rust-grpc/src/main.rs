@@ -8,20 +8,22 @@ mod restarting;
 async fn main() {
     // The client writes its log to a folder of this name, and does not make it.
     std::fs::create_dir_all("logs").expect("the current folder can be written to");
-    kit::play("send-sync", cases::send_sync).await;
-    kit::play("send-batch", cases::send_batch).await;
-    kit::play("send-large-body", cases::send_large_body).await;
-    kit::play("round-trip", cases::round_trip).await;
-    kit::play("simple-consume", cases::simple_consume).await;
-    kit::play("tag-filter", cases::tag_filter).await;
-    kit::play("retry-simple", cases::retry_simple).await;
-    kit::play("dead-letter", cases::dead_letter).await;
-    kit::play("long-poll", cases::long_poll).await;
-    kit::play("share-group", cases::share_group).await;
-    kit::play("join-leave", cases::join_leave).await;
-    kit::play("two-groups", cases::two_groups).await;
-    kit::play("restart-graceful", restarting::graceful).await;
-    kit::play("restart-kill", restarting::kill).await;
+    let mut cases = kit::Cases::new();
+    cases.play("send-sync", cases::send_sync).await;
+    cases.play("send-batch", cases::send_batch).await;
+    cases.play("send-large-body", cases::send_large_body).await;
+    cases.play("round-trip", cases::round_trip).await;
+    cases.play("simple-consume", cases::simple_consume).await;
+    cases.play("tag-filter", cases::tag_filter).await;
+    cases.play("retry-simple", cases::retry_simple).await;
+    cases.play("dead-letter", cases::dead_letter).await;
+    cases.play("long-poll", cases::long_poll).await;
+    cases.play("share-group", cases::share_group).await;
+    cases.play("join-leave", cases::join_leave).await;
+    cases.play("two-groups", cases::two_groups).await;
+    cases.play("restart-graceful", restarting::graceful).await;
+    cases.play("restart-kill", restarting::kill).await;
+    cases.end().await;
     kit::say("DONE");
     // Clients leave tasks behind.
     std::process::exit(0);

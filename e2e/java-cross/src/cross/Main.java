@@ -17,7 +17,7 @@ public final class Main {
     private static final Duration PATIENCE = Duration.ofSeconds(60);
     private static final String BODY = "Grüße, 世界";
 
-    public static void main(String[] arguments) {
+    public static void main(String[] arguments) throws Exception {
         new Harness()
             .add("cross-same-message", Main::sameMessage)
             .add("cross-4-to-5", Main::fourToFive)

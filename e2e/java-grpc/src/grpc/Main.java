@@ -4,7 +4,7 @@ import kit.Harness;
 
 /** The 5.x gRPC client, with TLS as it is by default. */
 public final class Main {
-    public static void main(String[] arguments) {
+    public static void main(String[] arguments) throws Exception {
         Harness harness = new Harness();
         Sending.addTo(harness);
         Consuming.addTo(harness);

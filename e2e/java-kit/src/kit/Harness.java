@@ -4,8 +4,15 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /** The conversation with the harness that started us: cases, topics and groups, restarts of the server. */
@@ -19,6 +26,7 @@ public final class Harness {
     private static final AtomicInteger NAMES = new AtomicInteger();
 
     private final Map<String, Case> cases = new LinkedHashMap<>();
+    private final Set<String> alone = new HashSet<>();
 
     /** A case passes when it returns. */
     public interface Case {
@@ -30,14 +38,32 @@ public final class Harness {
         System.setOut(System.err);
     }
 
+    /** A case may run beside others, unless its name says that it restarts the server. */
     public Harness add(String name, Case body) {
         cases.put(name, body);
         return this;
     }
 
-    public void run() {
+    /** A case that others would disturb, or that would disturb others. */
+    public Harness addAlone(String name, Case body) {
+        alone.add(name);
+        return add(name, body);
+    }
+
+    public void run() throws Exception {
+        ExecutorService players = Executors.newFixedThreadPool(
+            Integer.parseInt(System.getenv().getOrDefault("CASES_AT_ONCE", "1")));
+        List<Future<?>> playing = new ArrayList<>();
         cases.forEach((name, body) -> {
-            if (isWanted(name)) {
+            if (isWanted(name) && !isAlone(name)) {
+                playing.add(players.submit(() -> play(name, body)));
+            }
+        });
+        for (Future<?> played : playing) {
+            played.get();
+        }
+        cases.forEach((name, body) -> {
+            if (isWanted(name) && isAlone(name)) {
                 play(name, body);
             }
         });
@@ -55,6 +81,10 @@ public final class Harness {
             failure.printStackTrace();
             say("FAIL " + name + " " + failure.toString().replace('\n', ' '));
         }
+    }
+
+    private boolean isAlone(String name) {
+        return name.contains("restart") || alone.contains(name);
     }
 
     private static boolean isWanted(String name) {

@@ -1,0 +1,103 @@
+//! One server, its operator, and the programs that run against it one after the other.
+use super::Board;
+use super::performance::Performance;
+use crate::clients::Client;
+use crate::operator::Operator;
+use crate::oracle::Tuning;
+use crate::program::{Program, Said, Task};
+use crate::report::Outcome;
+use crate::server_under_test::ServerUnderTest;
+use crate::{E2eOptions, log_check};
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A program that says nothing for this long hangs: its own waits are all shorter.
+const SILENCE: Duration = Duration::from_secs(240);
+/// No program needs this long, restarts of the slow oracle included.
+const PROGRAM_LIFE: Duration = Duration::from_secs(45 * 60);
+const END_PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) struct Lane {
+    server: ServerUnderTest,
+    operator: Operator,
+    folder: PathBuf,
+}
+
+impl Lane {
+    /// `binary` is Apogee; the real server has its own.
+    pub(super) fn set(binary: Option<&Path>, folder: PathBuf) -> Result<Self> {
+        let mut server = match binary {
+            Some(binary) => ServerUnderTest::apogee(binary, Vec::new(), &folder)?,
+            None => ServerUnderTest::rocketmq(Tuning::proof(), &folder)?,
+        };
+        server.launch()?;
+        let operator = Operator::start(&server, &folder)?;
+        Ok(Self { server, operator, folder })
+    }
+
+    pub(super) fn perform(
+        &mut self,
+        client: &Client,
+        options: &E2eOptions,
+        board: &Mutex<Board>,
+    ) -> Result<()> {
+        let begin = Instant::now();
+        let log = self.server.watched_log().map(Path::to_owned);
+        let log_start = log.as_deref().map(log_check::length).transpose()?;
+        let mut performance = Performance::begin(options.against, client.name, board);
+        let task = Task::Cases { filter: &options.case, at_once: options.at_once };
+        let mut program = Program::start(client, &self.server, &task, &self.folder)?;
+        if let Err(error) = self.listen(&mut program, &mut performance) {
+            let log = program.log_path().display().to_string();
+            performance.broke_off(&format!("{error:#}; see {log}"));
+        }
+        let (cases, course) = performance.end(begin.elapsed());
+        let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(log), Some(start)) = (log, log_start) {
+            board.report.add_log(client.name, calm(&log, start, &cases)?);
+        }
+        board.times.add(course);
+        drop(board);
+        self.server.ensure_running()
+    }
+
+    /// Follows one program from its first line to its end.
+    fn listen(&mut self, program: &mut Program, performance: &mut Performance<'_>) -> Result<()> {
+        let deadline = Instant::now() + PROGRAM_LIFE;
+        loop {
+            if Instant::now() > deadline {
+                bail!("the program ran longer than {PROGRAM_LIFE:?}");
+            }
+            match program.next(SILENCE)? {
+                Some(Said::Case(case)) => performance.began(case),
+                Some(Said::Pass(case)) => performance.ended(&case, Ok(())),
+                Some(Said::Fail { case, reason }) => performance.ended(&case, Err(reason)),
+                Some(Said::Restart(how)) => {
+                    self.server.restart(how)?;
+                    program.tell("RESTARTED")?;
+                }
+                Some(Said::Operator(command)) => {
+                    let answer = self.operator.ask(&command)?;
+                    program.tell(&answer)?;
+                }
+                Some(Said::Done) => break,
+                Some(other) => bail!("unexpected in a run of cases: {other:?}"),
+                None => bail!("the program ended before DONE"),
+            }
+        }
+        if !program.ended_well(END_PATIENCE) {
+            bail!("after DONE the program did not end well");
+        }
+        Ok(())
+    }
+}
+
+fn calm(log: &Path, start: u64, cases: &[String]) -> Result<Outcome> {
+    let lines = log_check::unexpected_lines(log, start, cases)?;
+    Ok(match lines.first() {
+        None => Ok(()),
+        Some(first) => Err(format!("{} unexpected lines, the first: {first}", lines.len())),
+    })
+}
