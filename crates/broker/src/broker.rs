@@ -23,9 +23,11 @@ use tokio::sync::oneshot;
 
 use crate::config::BrokerConfig;
 use crate::error::Failed;
+use crate::handing::Handing;
+use crate::in_order::OrderMetrics;
 use crate::interest::{Interest, Waiter};
 use crate::limits::DELIVERY_DELAY_MS_MAX;
-use crate::machine::command::{Command, Outcome, PutMode};
+use crate::machine::command::{Command, DeliverCommand, Outcome, PutMode};
 use crate::machine::state::{State, Topic};
 use crate::machine::{BrokerMachine, CommitListener};
 use crate::members::Members;
@@ -55,6 +57,7 @@ pub struct Broker {
     pub(crate) resets: Resets,
     /// How far ahead a message may be timed, in milliseconds.
     pub(crate) delivery_delay_max_ms: i64,
+    pub(crate) order_metrics: OrderMetrics,
     handle: Handle<BrokerMachine>,
     group_metrics: replica::Metrics,
     store_metrics: Arc<store::Metrics>,
@@ -95,6 +98,7 @@ impl Broker {
             members: Members::default(),
             resets: Resets::default(),
             delivery_delay_max_ms: delivery_delay_max_ms(&setup.store),
+            order_metrics: OrderMetrics::default(),
             handle,
             group_metrics,
             store_metrics,
@@ -122,6 +126,7 @@ impl Broker {
     /// Names what the replica group and its store count.
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.group_metrics.register(registry);
+        self.order_metrics.register(registry);
         self.store_metrics.register(registry.sub_registry_with_prefix("store"));
     }
 
@@ -150,6 +155,11 @@ impl Broker {
 
     pub(crate) async fn propose(&self, command: Command, bytes: usize) -> Result<Outcome, Failed> {
         Ok(self.handle.propose(command, bytes).await?)
+    }
+
+    /// Proposes a delivery; a caller that is dropped meanwhile gives back what it was handed.
+    pub(crate) async fn hand(&self, command: DeliverCommand, bytes: usize) -> Result<Outcome, Failed> {
+        Ok(Handing::new(&self.handle, &self.doors.spawn, command, bytes).await?)
     }
 
     /// A topic of the engine's own, made if it does not exist.

@@ -20,6 +20,8 @@ pub mod broker;
 pub mod config;
 mod error;
 mod fetch;
+mod handing;
+mod in_order;
 pub mod interest;
 pub mod limits;
 pub mod machine;

@@ -28,3 +28,10 @@ pub const MEMBER_SCAN_MS: u64 = 10_000;
 /// RocketMQ asks whether it lies in the last 40 % of the memory; this is that of a 10 GiB machine,
 /// and does not depend on what is cached just now.
 pub const YOUNG_QUEUE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Messages of one queue that a group may let wait behind blocked keys: what an ordered receiver
+/// looks past to find a free key. Bounds a cursor's memory (some 40 bytes each) and its record.
+pub const ORDERED_LOOK_AHEAD_MAX: usize = 4_096;
+/// Entries that an ordered receiver reads at once while it looks for a free key.
+pub const ENTRIES_PER_STEP: usize = 32;
+/// How often a receive call chooses anew at once because its choice did not stand, before it waits.
+pub const VOID_CHOICES_MAX: u32 = 8;

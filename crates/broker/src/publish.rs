@@ -177,8 +177,11 @@ fn choose_queue(
             Err(PublishError::QueueOutOfRange { topic: topic.config.name.clone(), queue, queues })
         }
         QueueChoice::Any => {
-            let key = first.and_then(|message| message.properties.get(properties::SHARDING_KEY));
-            let number = match key {
+            let property = |name| first.and_then(|message: &NewMessage| message.properties.get(name));
+            if let Some(queue) = priority_queue(topic, first) {
+                return Ok(queue);
+            }
+            let number = match property(properties::SHARDING_KEY) {
                 // Not `tag_hash`'s remainder: Java's hash of short keys is small and uneven.
                 Some(key) => crc32(key.as_bytes()),
                 None => topic.turn.fetch_add(1, Ordering::Relaxed),
@@ -186,6 +189,16 @@ fn choose_queue(
             Ok(QueueId(number % queues))
         }
     }
+}
+
+/// Where a message goes by its priority: only in a topic of that kind.
+fn priority_queue(topic: &Topic, message: Option<&NewMessage>) -> Option<QueueId> {
+    let message = message.filter(|_| topic.config.is_by_priority())?;
+    if MessageKind::of(&message.properties) != MessageKind::Priority {
+        return None;
+    }
+    let priority: u32 = message.properties.get(properties::PRIORITY)?.trim().parse().ok()?;
+    Some(QueueId(priority.min(topic.config.write_queues.max(1) - 1)))
 }
 
 fn crc32(bytes: &[u8]) -> u32 {

@@ -6,8 +6,8 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
+use model::group::OrderBy;
 use model::limits::{IN_FLIGHT_PER_QUEUE_MAX, RECEIVE_MESSAGES_MAX};
 use model::verbs::{Receive, ReceiveError, Received, StartFrom};
 use model::{Delivery, Lsn, Offset, QueueId, Receipt, Session, StoredMessage, StreamId, TopicName};
@@ -20,41 +20,61 @@ use crate::error::Failed;
 use crate::fetch::choose;
 use crate::interest::Waiter;
 use crate::limits::{
-    ANSWER_BYTES_MAX, ENTRIES_PER_LOOK, QUEUES_PER_RECEIVE_MAX, RETRY_FIRST_PERCENT, WAIT_MS_MAX,
-    YOUNG_QUEUE_BYTES,
+    ANSWER_BYTES_MAX, ENTRIES_PER_LOOK, QUEUES_PER_RECEIVE_MAX, RETRY_FIRST_PERCENT, VOID_CHOICES_MAX,
+    WAIT_MS_MAX, YOUNG_QUEUE_BYTES,
 };
 use crate::machine::command::{Command, DeliverCommand, Outcome};
-use crate::machine::cursor::Ordered;
+use crate::machine::order::attempt_of;
 use crate::machine::records::DeliverPart;
 use crate::machine::state::{CursorCell, CursorKey, Group, Topic};
 use crate::resolve::{ResolveError, RetryView, read_entries};
 use crate::selector::Selector;
 
 /// One call's fixed facts.
-struct Call<'a> {
-    request: &'a Receive,
+pub(crate) struct Call<'a> {
+    pub(crate) request: &'a Receive,
     group: Arc<Group>,
-    selector: Arc<Selector>,
-    ordered: bool,
+    pub(crate) selector: Arc<Selector>,
+    /// In which order, if in one.
+    order: Option<OrderBy>,
     sources: Vec<Source>,
+}
+
+/// What one look at the call's queues leaves open.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished {
+    /// How many messages may still be taken.
+    pub(crate) left: usize,
+    /// There may be more for others.
+    pub(crate) more: bool,
+    /// When something that is blocked in order comes free.
+    until_ms: Option<i64>,
+    /// A choice did not stand: look again at once.
+    void: bool,
+}
+
+impl Unfinished {
+    pub(crate) fn wake_at(&mut self, until_ms: Option<i64>) {
+        self.until_ms = [self.until_ms, until_ms].into_iter().flatten().min();
+    }
 }
 
 /// A queue that a call may take from.
 #[derive(Clone)]
-struct Source {
+pub(crate) struct Source {
     topic: Arc<Topic>,
     queue: QueueId,
-    stream: StreamId,
+    pub(crate) stream: StreamId,
 }
 
 /// A cursor that no other receiver looks at meanwhile.
-struct Claimed {
-    cell: Arc<CursorCell>,
+pub(crate) struct Claimed {
+    pub(crate) cell: Arc<CursorCell>,
     claim: OwnedMutexGuard<()>,
 }
 
 /// What was chosen from one queue.
-struct Choice {
+pub(crate) struct Choice {
     source: Source,
     expected: u64,
     part: DeliverPart,
@@ -62,6 +82,18 @@ struct Choice {
     cell: Arc<CursorCell>,
     /// Keeps other receivers away until the delivery is recorded.
     _claim: OwnedMutexGuard<()>,
+}
+
+impl Choice {
+    pub(crate) fn new(
+        source: &Source,
+        expected: u64,
+        part: DeliverPart,
+        messages: Vec<StoredMessage>,
+        Claimed { cell, claim }: Claimed,
+    ) -> Self {
+        Self { source: source.clone(), expected, part, messages, cell, _claim: claim }
+    }
 }
 
 impl Broker {
@@ -75,19 +107,26 @@ impl Broker {
         self.add_retries(&mut call).await?;
         // Registered before looking: what is committed after a look wakes the wait.
         let mut waiter = self.register(&call)?;
+        let mut voids = 0;
         loop {
-            let (received, wake_at_ms) = self.take(&call).await?;
+            let (received, unfinished) = self.take(&call).await?;
             let left_ms = until - self.monotonic_ms();
             let found = received.deliveries.len();
+            if unfinished.void && found == 0 && voids < VOID_CHOICES_MAX {
+                voids += 1;
+                continue;
+            }
             let Some(waiting) = waiter.as_mut().filter(|_| found == 0 && left_ms > 0) else {
-                // An answer that is full leaves messages behind: dropping the waiter wakes another.
-                if let Some(waiter) = waiter.filter(|_| found < request.max_messages as usize) {
+                // Dropping the waiter wakes another, for what this one left behind.
+                let is_all = found < request.max_messages as usize && !unfinished.more && !unfinished.void;
+                if let Some(waiter) = waiter.filter(|_| is_all) {
                     waiter.done();
                 }
                 return Ok(received);
             };
             // A queue that is blocked in order comes free without a commit.
-            let blocked_ms = wake_at_ms.map_or(left_ms, |at| (at - self.now_ms()).clamp(1, left_ms));
+            let until_ms = unfinished.until_ms;
+            let blocked_ms = until_ms.map_or(left_ms, |at| (at - self.now_ms()).clamp(1, left_ms));
             self.wait(waiting, left_ms.min(blocked_ms), session).await;
         }
     }
@@ -130,27 +169,39 @@ impl Broker {
                 return Err(ReceiveError::QueueOutOfRange { topic: request.topic.clone(), queue, queues });
             }
             None => {
-                let first = topic.turn.fetch_add(1, Ordering::Relaxed);
                 let taken = (queues as usize).min(QUEUES_PER_RECEIVE_MAX);
-                let numbers = (0..queues).map(|i| QueueId((first.wrapping_add(i)) % queues.max(1)));
-                numbers.take(taken).map(source).collect()
+                self.queues_in_turn(&topic).take(taken).map(source).collect()
             }
         };
         let ordered = request.ordered.unwrap_or(group.config.ordered);
-        Ok(Call { request, group, selector, ordered, sources })
+        let order = ordered.then(|| group.config.order_by());
+        Ok(Call { request, group, selector, order, sources })
+    }
+
+    /// A topic's queues as a call looks at them: from the highest down if they stand for priorities,
+    /// else from any of them on. Not in turn: callers that come in turn would each always begin at
+    /// the same one, and the others' queues would starve while that one is never empty.
+    fn queues_in_turn(&self, topic: &Topic) -> impl Iterator<Item = QueueId> + use<> {
+        let queues = topic.config.read_queues;
+        let by_priority = topic.config.is_by_priority();
+        let first = if by_priority { 0 } else { self.pick(u64::from(queues)) };
+        (0..queues).map(move |i| {
+            QueueId(if by_priority { queues - 1 - i } else { first.wrapping_add(i) % queues.max(1) })
+        })
     }
 
     /// The group's retries of the topic are looked at first in some calls, last in most. Their
     /// topic is made before the first delivery, so that a waiting receiver waits for it too.
     async fn add_retries(&self, call: &mut Call<'_>) -> Result<(), ReceiveError> {
-        if call.request.topic.is_retry() || call.ordered {
+        if call.request.topic.is_retry() || call.order.is_some() {
             return Ok(());
         }
         let name = TopicName::receive_retry_of(&call.group.config.name, &call.request.topic);
         let topic = self.ensure_topic(name, 1).await?;
         let stream = topic.stream(QueueId(0));
         let source = Source { topic, queue: QueueId(0), stream };
-        if self.doors.chance.below(100) < RETRY_FIRST_PERCENT {
+        let by_priority = call.sources.first().is_some_and(|first| first.topic.config.is_by_priority());
+        if !by_priority && self.doors.chance.below(100) < RETRY_FIRST_PERCENT {
             call.sources.insert(0, source);
         } else {
             call.sources.push(source);
@@ -158,14 +209,16 @@ impl Broker {
         Ok(())
     }
 
-    /// Takes what is there. Also tells when a queue that is blocked in order will come free.
-    async fn take(&self, call: &Call<'_>) -> Result<(Received, Option<i64>), ReceiveError> {
+    /// Takes what is there.
+    async fn take(&self, call: &Call<'_>) -> Result<(Received, Unfinished), ReceiveError> {
         let mut choices: Vec<Choice> = Vec::new();
-        let mut left = call.request.max_messages as usize;
-        let mut wake_at_ms: Option<i64> = None;
+        let max = call.request.max_messages as usize;
+        let mut unfinished = Unfinished { left: max, ..Unfinished::default() };
         let mut contended: Option<&Source> = None;
-        for source in &call.sources {
-            if left == 0 {
+        let again = self.handed_before(call);
+        for source in again.as_deref().unwrap_or(&call.sources) {
+            if unfinished.left == 0 || (call.is_one_by_one() && again.is_none() && !choices.is_empty()) {
+                unfinished.more = true;
                 break;
             }
             let cell = self.cursor_of(call, source).await?;
@@ -173,22 +226,31 @@ impl Broker {
                 contended = contended.or(Some(source));
                 continue;
             };
-            if let Some(choice) =
-                self.choose_from(call, source, Claimed { cell, claim }, left, &mut wake_at_ms).await?
-            {
-                left -= choice.messages.len();
-                choices.push(choice);
-            }
+            let claimed = Claimed { cell, claim };
+            choices.extend(self.choose_from(call, source, claimed, &mut unfinished).await?);
         }
-        if let Some(source) = contended.filter(|_| left == call.request.max_messages as usize) {
+        if let Some(source) = contended.filter(|_| unfinished.left == max) {
             // Another receiver is at it: wait for it to finish, then look at what it left.
             let cell = self.cursor_of(call, source).await?;
             let claim = Arc::clone(&cell.claim).lock_owned().await;
-            choices.extend(
-                self.choose_from(call, source, Claimed { cell, claim }, left, &mut wake_at_ms).await?,
-            );
+            let claimed = Claimed { cell, claim };
+            choices.extend(self.choose_from(call, source, claimed, &mut unfinished).await?);
         }
-        Ok((self.hand_out(call, choices).await?, wake_at_ms))
+        let received = self.hand_out(call, choices, &mut unfinished).await?;
+        Ok((received, unfinished))
+    }
+
+    /// The queues from which the same call was handed something already, without hearing of it.
+    fn handed_before(&self, call: &Call<'_>) -> Option<Vec<Source>> {
+        let attempt = attempt_of(call.request.attempt_id.as_deref()?);
+        call.order?;
+        let now_ms = self.now_ms();
+        let is_theirs = |source: &&Source| {
+            let cell = self.state.cursor(CursorKey { group_id: call.group.id, stream: source.stream });
+            cell.is_some_and(|cell| cell.cursor.lock().repeats(now_ms, attempt))
+        };
+        let theirs: Vec<Source> = call.sources.iter().filter(is_theirs).cloned().collect();
+        (!theirs.is_empty()).then_some(theirs)
     }
 
     /// The group's cursor in a queue; a first contact is recorded, so that what comes after it is
@@ -232,29 +294,31 @@ impl Broker {
         &self,
         call: &Call<'_>,
         source: &Source,
-        Claimed { cell, claim }: Claimed,
-        left: usize,
-        wake_at_ms: &mut Option<i64>,
+        claimed: Claimed,
+        unfinished: &mut Unfinished,
     ) -> Result<Option<Choice>, ReceiveError> {
-        let attempt_id = call.request.attempt_id.as_deref().unwrap_or_default();
-        let (expected, room, again) = {
-            let cursor = cell.cursor.lock();
-            let again = if call.ordered { Some(cursor.ordered(self.now_ms(), attempt_id)) } else { None };
-            (cursor.next, IN_FLIGHT_PER_QUEUE_MAX.saturating_sub(cursor.in_flight.len()), again)
+        let choice = match call.order {
+            Some(by) => self.choose_in_order(call, source, claimed, by, unfinished).await?,
+            None => self.choose_any(call, source, claimed, unfinished.left).await?,
         };
-        let mut entries: Vec<Entry> = Vec::new();
-        match again {
-            Some(Ordered::Blocked { until_ms }) => {
-                *wake_at_ms = Some(wake_at_ms.map_or(until_ms, |at| at.min(until_ms)));
-                return Ok(None);
-            }
-            Some(Ordered::Again(offsets)) => {
-                for offset in offsets.into_iter().take(left) {
-                    self.entries(source.stream, offset, 1, &mut entries)?;
-                }
-            }
-            None => {}
-        }
+        let taken = choice.as_ref().map_or(0, |choice| choice.messages.len());
+        unfinished.left = unfinished.left.saturating_sub(taken);
+        Ok(choice)
+    }
+
+    async fn choose_any(
+        &self,
+        call: &Call<'_>,
+        source: &Source,
+        claimed: Claimed,
+        left: usize,
+    ) -> Result<Option<Choice>, ReceiveError> {
+        let (expected, room, behind) = {
+            let cursor = claimed.cell.cursor.lock();
+            let room = IN_FLIGHT_PER_QUEUE_MAX.saturating_sub(cursor.in_flight.len());
+            (cursor.next, room, cursor.behind(self.now_ms(), left))
+        };
+        let mut entries = self.entries_at(source.stream, &behind)?;
         let repeated = entries.len();
         let bounds = self.bounds(source.stream)?;
         let from = expected.max(bounds.min);
@@ -272,12 +336,30 @@ impl Broker {
         if let Some(stopped) = chosen.stopped_before {
             next = stopped.max(from);
         }
-        if next == expected && chosen.entries.is_empty() {
+        let (offsets, messages) = self.read_chosen(call, &chosen.entries).await?;
+        // What came back and is not handed out now, though there was room for it, ends here.
+        let passed: Vec<u64> = match chosen.stopped_before {
+            Some(_) => Vec::new(),
+            None => behind.into_iter().filter(|offset| !offsets.contains(offset)).collect(),
+        };
+        if next == expected && messages.is_empty() && passed.is_empty() {
             return Ok(None);
         }
-        let (offsets, messages) = self.read_chosen(call, &chosen.entries).await?;
-        let part = DeliverPart { stream: source.stream, next, offsets };
-        Ok(Some(Choice { source: source.clone(), expected, part, messages, cell, _claim: claim }))
+        let part = DeliverPart { stream: source.stream, next, offsets, passed, ..DeliverPart::default() };
+        Ok(Some(Choice::new(source, expected, part, messages, claimed)))
+    }
+
+    /// The entries at these offsets, as far as they are stored.
+    pub(crate) fn entries_at(&self, stream: StreamId, offsets: &[u64]) -> Result<Vec<Entry>, Failed> {
+        let mut entries: Vec<Entry> = Vec::with_capacity(offsets.len());
+        for offset in offsets {
+            let before = entries.len();
+            self.entries(stream, *offset, 1, &mut entries)?;
+            if entries.last().is_some_and(|entry| entry.offset != *offset) {
+                entries.truncate(before);
+            }
+        }
+        Ok(entries)
     }
 
     async fn read_chosen(
@@ -301,7 +383,12 @@ impl Broker {
         Ok((offsets, messages))
     }
 
-    async fn hand_out(&self, call: &Call<'_>, choices: Vec<Choice>) -> Result<Received, ReceiveError> {
+    async fn hand_out(
+        &self,
+        call: &Call<'_>,
+        choices: Vec<Choice>,
+        unfinished: &mut Unfinished,
+    ) -> Result<Received, ReceiveError> {
         let invisible_ms = call.request.invisible_ms;
         let mut received =
             Received { deliveries: Vec::new(), delivered_ms: self.now_ms(), invisible_ms, rest: 0 };
@@ -314,14 +401,15 @@ impl Broker {
             group_id: call.group.id,
             invisible_ms,
             attempt_id: call.request.attempt_id.clone().unwrap_or_default(),
-            ordered: call.ordered,
+            order: call.order,
             parts,
         };
-        let delivered = match self.propose(Command::Deliver(command), 64 * choices.len()).await? {
+        let delivered = match self.hand(command, 64 * choices.len()).await? {
             Outcome::Delivered(delivered) => delivered,
             other => return Err(Failed::unexpected(&other).into()),
         };
         received.delivered_ms = delivered.delivered_ms;
+        unfinished.void = delivered.accepted.contains(&false);
         for (choice, accepted) in choices.into_iter().zip(&delivered.accepted) {
             if *accepted {
                 let bounds = self.bounds(choice.source.stream)?;
@@ -333,9 +421,16 @@ impl Broker {
     }
 }
 
+impl Call<'_> {
+    /// The client works through what it gets one by one, so that a message waits for those before it.
+    fn is_one_by_one(&self) -> bool {
+        self.order == Some(OrderBy::Key) && self.request.attempt_id.is_some()
+    }
+}
+
 fn deliver(call: &Call<'_>, choice: Choice, nonce: Lsn, delivered_ms: i64, out: &mut Vec<Delivery>) {
     let Choice { source, part, messages, cell, .. } = choice;
-    let attempts: Vec<u32> = if call.ordered {
+    let attempts: Vec<u32> = if call.order.is_some() {
         let cursor = cell.cursor.lock();
         part.offsets.iter().map(|o| cursor.in_flight.get(o).map_or(1, |held| held.attempt)).collect()
     } else {

@@ -55,6 +55,19 @@ impl RetryPolicy {
     }
 }
 
+/// The attribute of an ordered group that says what waits for what: `key` or `queue`.
+pub const ATTRIBUTE_ORDER_BY: &str = "order.by";
+
+/// What waits for what in a queue that is delivered in order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OrderBy {
+    /// A message waits for the earlier ones of its message group; messages without one are a group.
+    #[default]
+    Key,
+    /// A message waits for all earlier ones of its queue, as in RocketMQ.
+    Queue,
+}
+
 /// Configuration of a consumer group. Defaults are RocketMQ's `SubscriptionGroupConfig`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupConfig {
@@ -99,6 +112,15 @@ const fn fifteen() -> u32 {
 }
 
 impl GroupConfig {
+    /// What the attribute says; anything but `queue` is the default.
+    #[must_use]
+    pub fn order_by(&self) -> OrderBy {
+        match self.attributes.get(ATTRIBUTE_ORDER_BY).map(String::as_str) {
+            Some("queue") => OrderBy::Queue,
+            _ => OrderBy::Key,
+        }
+    }
+
     #[must_use]
     pub fn new(name: GroupName) -> Self {
         Self {

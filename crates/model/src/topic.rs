@@ -88,6 +88,13 @@ impl TopicConfig {
         self.read_queues.max(self.write_queues)
     }
 
+    /// Its queues stand for priorities: a message of priority `p` goes to queue `p`, and the highest
+    /// queue is read first.
+    #[must_use]
+    pub fn is_by_priority(&self) -> bool {
+        self.attributes.get(ATTRIBUTE_MESSAGE_TYPE).is_some_and(|kind| kind == "PRIORITY")
+    }
+
     /// Kinds of message that the topic says it takes. Without the attribute: `Normal`.
     #[must_use]
     pub fn accepts(&self) -> Vec<MessageKind> {

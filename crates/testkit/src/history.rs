@@ -55,6 +55,8 @@ pub trait Queues {
 
 #[derive(Debug, Clone)]
 struct Sent {
+    /// What it must stay in order with.
+    key: u64,
     queue: Option<u64>,
     told: Told,
     place: Option<Place>,
@@ -64,6 +66,7 @@ struct Sent {
 #[derive(Debug, Clone, Copy)]
 struct Held {
     nonce: u64,
+    call: u64,
     deadline_ms: i64,
     /// Wall time was at most this since the delivery.
     wall_max_ms: i64,
@@ -90,6 +93,19 @@ pub struct Delivered {
     pub nonce: u64,
     pub attempt: u32,
     pub deadline_ms: i64,
+    /// Which receive call it answers, 0 if that had no name: a call of one name, asked again, may get
+    /// again what it got.
+    pub call: u64,
+}
+
+/// What a group is promised of the order of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    None,
+    /// Of those with one key.
+    Key,
+    /// Of the whole queue.
+    Queue,
 }
 
 /// A receipt as the client keeps it.
@@ -130,7 +146,12 @@ impl History {
 
     /// A message is on its way. `queue` where the sender chose it.
     pub fn sending(&mut self, id: u64, queue: Option<u64>, not_before_ms: i64) {
-        let sent = Sent { queue, told: Told::Unknown, place: None, not_before_ms };
+        self.sending_keyed(id, 0, queue, not_before_ms);
+    }
+
+    /// As [`Self::sending`], for a message that must stay in order with others of `key`.
+    pub fn sending_keyed(&mut self, id: u64, key: u64, queue: Option<u64>, not_before_ms: i64) {
+        let sent = Sent { key, queue, told: Told::Unknown, place: None, not_before_ms };
         self.sent.insert(id, sent);
     }
 
@@ -152,18 +173,18 @@ impl History {
 
     // ---- receiving
 
-    /// A batch was handed out. In an ordered queue nothing earlier may be missing from it that is
-    /// not settled.
+    /// A batch was handed out. Where order is promised, nothing earlier may be missing from it that is
+    /// not settled, and what comes together comes in order.
     ///
     /// # Errors
     /// If an invariant does not hold.
-    pub fn delivered(&mut self, group: u64, batch: &[Delivered], is_ordered: bool) -> Checked {
+    pub fn delivered(&mut self, group: u64, batch: &[Delivered], order: Order) -> Checked {
         for delivery in batch {
             self.check_sent(group, delivery)?;
-            self.check_delivery(group, delivery, is_ordered)?;
+            self.check_delivery(group, delivery)?;
         }
-        if is_ordered {
-            self.check_order(group, batch)?;
+        if order != Order::None {
+            self.check_order(group, batch, order)?;
         }
         Ok(())
     }
@@ -180,15 +201,16 @@ impl History {
         })
     }
 
-    fn check_delivery(&mut self, group: u64, delivery: &Delivered, is_ordered: bool) -> Checked {
-        let Delivered { id, nonce, attempt, deadline_ms, place } = *delivery;
+    fn check_delivery(&mut self, group: u64, delivery: &Delivered) -> Checked {
+        let Delivered { id, nonce, attempt, deadline_ms, place, call } = *delivery;
         let wall_max_ms = self.wall_max_ms;
         let progress = self.groups.entry(group).or_default().entry(id).or_default();
         must(progress.end != Some(Told::Ok), 19, || {
             format!("group {group} got message {id}, which is settled")
         })?;
-        if let Some(held) = progress.held.filter(|h| !h.is_uncertain && !is_ordered) {
-            must(held.deadline_ms <= held.wall_max_ms, 18, || {
+        if let Some(held) = progress.held.filter(|h| !h.is_uncertain) {
+            let is_repeated = call != 0 && held.call == call;
+            must(is_repeated || held.deadline_ms <= held.wall_max_ms, 18, || {
                 format!("group {group} got message {id}, which is held until {}", held.deadline_ms)
             })?;
             must(nonce != held.nonce, 22, || {
@@ -205,22 +227,32 @@ impl History {
         progress.end = None;
         progress.place = Some(place);
         progress.held =
-            Some(Held { nonce, deadline_ms, wall_max_ms, is_durable: false, is_uncertain: false });
+            Some(Held { nonce, call, deadline_ms, wall_max_ms, is_durable: false, is_uncertain: false });
         Ok(())
     }
 
-    fn check_order(&self, group: u64, batch: &[Delivered]) -> Checked {
-        let Some(last) = batch.iter().map(|d| d.place).max() else { return Ok(()) };
+    fn check_order(&self, group: u64, batch: &[Delivered], order: Order) -> Checked {
         let known = self.groups.get(&group);
-        for (id, sent) in &self.sent {
-            let progress = known.and_then(|g| g.get(id));
-            let place = sent.place.or_else(|| progress.and_then(|p| p.place));
-            let is_before = place.is_some_and(|p| p.queue == last.queue && p.offset < last.offset);
-            let is_settled = progress.is_some_and(|p| p.end.is_some());
-            let is_here = batch.iter().any(|d| d.id == *id);
-            must(!is_before || is_settled || is_here, 20, || {
-                format!("group {group} got offset {} before message {id} was settled", last.offset)
-            })?;
+        let key_of = |id: &u64| self.sent.get(id).map_or(0, |sent| sent.key);
+        for (at, delivery) in batch.iter().enumerate() {
+            let earlier_here = batch.get(..at).unwrap_or_default();
+            let (key, here) = (key_of(&delivery.id), delivery.place);
+            for (id, sent) in &self.sent {
+                if order == Order::Key && sent.key != key {
+                    continue;
+                }
+                let progress = known.and_then(|g| g.get(id));
+                let place = sent.place.or_else(|| progress.and_then(|p| p.place));
+                let is_before = place.is_some_and(|p| p.queue == here.queue && p.offset < here.offset);
+                let is_settled = progress.is_some_and(|p| p.end.is_some());
+                let is_here = earlier_here.iter().any(|d| d.id == *id);
+                must(!is_before || is_settled || is_here, 20, || {
+                    format!(
+                        "group {group} got message {} (key {key}, offset {}) before message {id} was settled",
+                        delivery.id, here.offset
+                    )
+                })?;
+            }
         }
         Ok(())
     }
@@ -300,8 +332,9 @@ impl History {
         must(is_newest && progress.end != Some(Told::Ok), 22, || {
             format!("an old receipt of message {} was extended for group {group}", claim.id)
         })?;
+        let call = progress.held.map_or(0, |h| h.call);
         progress.held =
-            Some(Held { nonce, deadline_ms, wall_max_ms, is_durable: false, is_uncertain: false });
+            Some(Held { nonce, call, deadline_ms, wall_max_ms, is_durable: false, is_uncertain: false });
         Ok(())
     }
 
@@ -393,7 +426,7 @@ mod tests {
     const GROUP: u64 = 1;
 
     fn delivery(id: u64, nonce: u64, deadline_ms: i64) -> Delivered {
-        Delivered { id, place: Place { queue: 0, offset: id }, nonce, attempt: 1, deadline_ms }
+        Delivered { id, place: Place { queue: 0, offset: id }, nonce, attempt: 1, deadline_ms, call: 0 }
     }
 
     fn history(ids: std::ops::Range<u64>) -> History {
@@ -413,36 +446,57 @@ mod tests {
     #[test]
     fn a_held_message_is_not_handed_out() {
         let mut h = history(0..1);
-        h.delivered(GROUP, &[delivery(0, 10, 200)], false).unwrap();
-        assert_eq!(broken(h.delivered(GROUP, &[delivery(0, 11, 300)], false)), 18);
+        h.delivered(GROUP, &[delivery(0, 10, 200)], Order::None).unwrap();
+        assert_eq!(broken(h.delivered(GROUP, &[delivery(0, 11, 300)], Order::None)), 18);
         h.at(200);
-        h.delivered(GROUP, &[delivery(0, 12, 400)], false).unwrap();
+        h.delivered(GROUP, &[delivery(0, 12, 400)], Order::None).unwrap();
         h.power_cut();
-        h.delivered(GROUP, &[delivery(0, 13, 400)], false).unwrap();
+        h.delivered(GROUP, &[delivery(0, 13, 400)], Order::None).unwrap();
         h.flushed();
         h.power_cut();
-        assert_eq!(broken(h.delivered(GROUP, &[delivery(0, 14, 400)], false)), 18);
+        assert_eq!(broken(h.delivered(GROUP, &[delivery(0, 14, 400)], Order::None)), 18);
     }
 
     #[test]
     fn old_receipts_and_settled_messages() {
         let mut h = history(0..1);
-        h.delivered(GROUP, &[delivery(0, 10, 100)], false).unwrap();
-        h.delivered(GROUP, &[delivery(0, 11, 300)], false).unwrap();
+        h.delivered(GROUP, &[delivery(0, 10, 100)], Order::None).unwrap();
+        h.delivered(GROUP, &[delivery(0, 11, 300)], Order::None).unwrap();
         h.acked(GROUP, Claim { id: 0, nonce: 10 }, Acked::Stale).unwrap();
         assert_eq!(broken(h.acked(GROUP, Claim { id: 0, nonce: 10 }, Acked::Ok)), 22);
         assert_eq!(broken(h.acked(GROUP, Claim { id: 0, nonce: 11 }, Acked::Stale)), 22);
         h.acked(GROUP, Claim { id: 0, nonce: 11 }, Acked::Ok).unwrap();
-        assert_eq!(broken(h.delivered(GROUP, &[delivery(0, 12, 300)], false)), 19);
+        assert_eq!(broken(h.delivered(GROUP, &[delivery(0, 12, 300)], Order::None)), 19);
     }
 
     #[test]
     fn nothing_overtakes() {
         let mut h = history(0..3);
-        h.delivered(GROUP, &[delivery(0, 10, 200)], true).unwrap();
-        assert_eq!(broken(h.delivered(GROUP, &[delivery(1, 11, 200)], true)), 20);
+        h.delivered(GROUP, &[delivery(0, 10, 200)], Order::Queue).unwrap();
+        assert_eq!(broken(h.delivered(GROUP, &[delivery(1, 11, 200)], Order::Queue)), 20);
         h.acked(GROUP, Claim { id: 0, nonce: 10 }, Acked::Ok).unwrap();
-        h.delivered(GROUP, &[delivery(1, 12, 200)], true).unwrap();
+        h.delivered(GROUP, &[delivery(1, 12, 200)], Order::Queue).unwrap();
+    }
+
+    #[test]
+    fn nothing_overtakes_inside_its_key() {
+        let mut h = history(0..0);
+        for (id, key) in [(0, 7), (1, 8), (2, 7)] {
+            h.sending_keyed(id, key, Some(0), 0);
+            h.sent(id, Told::Ok, Some(Place { queue: 0, offset: id }));
+        }
+        h.delivered(GROUP, &[delivery(0, 10, 200)], Order::Key).unwrap();
+        h.delivered(GROUP, &[delivery(1, 11, 200)], Order::Key).unwrap();
+        assert_eq!(broken(h.delivered(GROUP, &[delivery(2, 12, 200)], Order::Key)), 20);
+    }
+
+    #[test]
+    fn a_named_call_may_get_the_same_again() {
+        let mut h = history(0..1);
+        let to = |call, nonce| Delivered { call, ..delivery(0, nonce, 200) };
+        h.delivered(GROUP, &[to(5, 10)], Order::Key).unwrap();
+        h.delivered(GROUP, &[to(5, 11)], Order::Key).unwrap();
+        assert_eq!(broken(h.delivered(GROUP, &[to(6, 12)], Order::Key)), 18);
     }
 
     #[test]

@@ -9,9 +9,10 @@ use store::{NewEntry, RecordRef, Views};
 use super::BrokerMachine;
 use super::bytes::{Reader, Short};
 use super::due::{self, Waiting};
+use super::order::{self, OrderKey};
 use super::records::{
     Catalogue, Cause, Deliver, DuePrefix, ENTRY_REFERENCE, Extend, KeyHashes, MessagePrefix, OffsetHow,
-    OffsetSet, Reference, decode_settled, kind,
+    OffsetSet, Reference, Release, decode_settled, kind,
 };
 use super::state::CursorKey;
 use crate::streams;
@@ -69,7 +70,11 @@ impl BrokerMachine {
                 let (prefix, _) = DuePrefix::decode(record.payload).map_err(short)?;
                 self.apply_due(views, record, &prefix);
             }
-            kind::DELIVER => self.apply_deliver(record.lsn, &Deliver::decode(record.payload).map_err(short)?),
+            kind::DELIVER | kind::ORDERED => {
+                let deliver = Deliver::decode(record.kind, record.payload).map_err(short)?;
+                self.apply_deliver(record.lsn, &deliver);
+            }
+            kind::RELEASE => self.apply_release(&Release::decode(record.payload).map_err(short)?),
             kind::SETTLED => {
                 for (key, offset) in decode_settled(record.payload).map_err(short)? {
                     self.apply_settled(key, offset);
@@ -124,16 +129,14 @@ impl BrokerMachine {
     }
 
     fn apply_deliver(&mut self, nonce: Lsn, deliver: &Deliver) {
+        let attempt_id = match deliver.kind() {
+            kind::ORDERED => order::attempt_of(&deliver.attempt_id),
+            _ => 0,
+        };
         for part in &deliver.parts {
             let key = CursorKey { group_id: deliver.group_id, stream: part.stream };
             let cell = self.state.cursor_or_new(key);
-            cell.cursor.lock().deliver(
-                part.next,
-                &part.offsets,
-                nonce,
-                deliver.deadline_ms,
-                &deliver.attempt_id,
-            );
+            cell.cursor.lock().deliver(part, nonce, deliver.deadline_ms, attempt_id);
             self.dirty.cursors.insert(key);
             if !part.offsets.is_empty() {
                 self.watch_no_later(key, deliver.deadline_ms);
@@ -141,22 +144,28 @@ impl BrokerMachine {
         }
     }
 
+    fn apply_release(&mut self, release: &Release) {
+        let Some(cell) = self.state.cursor(release.key) else { return };
+        let mut cursor = cell.cursor.lock();
+        for offset in &release.offsets {
+            cursor.release(*offset, release.nonce);
+        }
+        drop(cursor);
+        self.dirty.cursors.insert(release.key);
+        self.touched.push((release.key.stream, 0));
+    }
+
     fn apply_settled(&mut self, key: CursorKey, offset: u64) {
         let Some(cell) = self.state.cursor(key) else { return };
         let mut cursor = cell.cursor.lock();
         let was_full = cursor.in_flight.len() >= IN_FLIGHT_PER_QUEUE_MAX;
-        cursor.settle(offset);
-        let ordered_waits = cursor.in_flight.is_empty() && !cursor.attempt_id.is_empty();
+        let settled = cursor.settle(offset);
         drop(cursor);
         self.dirty.cursors.insert(key);
-        if was_full || ordered_waits || self.is_ordered(key) {
-            // There is room again, or the next messages of an ordered queue may go out now.
+        if was_full || settled.is_some_and(|held| held.key != OrderKey::NONE) {
+            // There is room again, or the next messages of an ordered key may go out now.
             self.touched.push((key.stream, 0));
         }
-    }
-
-    fn is_ordered(&self, key: CursorKey) -> bool {
-        self.state.group_by_id(key.group_id).is_some_and(|group| group.config.ordered)
     }
 
     fn apply_extend(&mut self, nonce: Lsn, extend: &Extend) {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use model::group::OrderBy;
 use model::{GroupConfig, GroupName, Lsn, Offset, StreamId, TopicConfig, TopicName};
 use smallvec::SmallVec;
 
-use super::records::{DeliverPart, EncodedMessage};
+use super::records::{DeliverPart, EncodedMessage, Release};
 use super::state::{CursorKey, Group, Topic};
 
 /// A wish to change state.
@@ -24,6 +25,8 @@ pub enum Command {
     },
     /// Hand out messages that the caller has chosen.
     Deliver(DeliverCommand),
+    /// Take back what was handed out to a caller that had gone.
+    Release(Release),
     Ack(Vec<AckItem>),
     Extend {
         key: CursorKey,
@@ -90,7 +93,8 @@ pub struct DeliverCommand {
     pub group_id: u32,
     pub invisible_ms: i64,
     pub attempt_id: String,
-    pub ordered: bool,
+    /// In which order, if in one.
+    pub order: Option<OrderBy>,
     /// Each with the cursor's `next` that the choice was made at.
     pub parts: SmallVec<[(u64, DeliverPart); 1]>,
 }

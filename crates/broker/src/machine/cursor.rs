@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! offset   0 1 2 3 4 5 6 7 8 9
-//!          ack'd │ f a f a│ ahead      f in flight, a acked
+//!          ack'd │ f a w a│ ahead      f in flight, a acked, w waits
 //!          committed=3    next=7
 //! ```
-//! Invariants: every offset below `next` is acknowledged or in flight, in exactly one delivery;
+//! What waits was looked at and not handed out, because its key is blocked ([`super::order`]), or was
+//! handed out to a caller that had gone and was taken back.
+//!
+//! Invariants: every offset below `next` is acknowledged, in flight in exactly one delivery, or waits;
 //! a nonce that is not the newest of its offset changes nothing; `attempt` never decreases.
 
 use std::collections::BTreeMap;
@@ -13,6 +16,8 @@ use std::collections::BTreeMap;
 use model::Lsn;
 
 use super::bytes::{Reader, Short, Writer};
+use super::order::OrderKey;
+use super::records::DeliverPart;
 
 /// One unsettled delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +28,18 @@ pub struct InFlight {
     pub nonce: Lsn,
     /// Deliveries from this queue, from 1. Grows only in ordered groups: others retry elsewhere.
     pub attempt: u32,
+    /// What it blocks; [`OrderKey::NONE`] if it was not delivered in order.
+    pub key: OrderKey,
+    /// The receive call that it was handed to, 0 if that had no name: see [`super::order::attempt_of`].
+    pub attempt_id: u64,
+}
+
+/// An offset below `next` that is to be handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    pub key: OrderKey,
+    /// Deliveries so far.
+    pub attempts: u32,
 }
 
 /// Progress of a group in a queue.
@@ -31,17 +48,7 @@ pub struct Cursor {
     /// First offset never handed out.
     pub next: u64,
     pub in_flight: BTreeMap<u64, InFlight>,
-    /// Ordered groups: whose delivery is in flight.
-    pub attempt_id: String,
-}
-
-/// What an ordered queue would hand out now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ordered {
-    /// Earlier messages are in flight: until when the first of them is hidden.
-    Blocked { until_ms: i64 },
-    /// These were handed out before and come again, then those from `next` on.
-    Again(Vec<u64>),
+    pub waiting: BTreeMap<u64, Waiting>,
 }
 
 impl Cursor {
@@ -53,22 +60,41 @@ impl Cursor {
     /// First offset that is not settled: what a fetching client of the group would resume at.
     #[must_use]
     pub fn committed(&self) -> u64 {
-        self.in_flight.keys().next().map_or(self.next, |first| self.next.min(*first))
+        let firsts = [self.in_flight.keys().next(), self.waiting.keys().next(), Some(&self.next)];
+        firsts.into_iter().flatten().min().copied().unwrap_or(self.next)
     }
 
-    /// Hands out `offsets` and moves on to `next`. The same attempt again does not count as one.
-    pub fn deliver(&mut self, next: u64, offsets: &[u64], nonce: Lsn, deadline_ms: i64, attempt_id: &str) {
-        let same_attempt = !attempt_id.is_empty() && self.attempt_id == attempt_id;
-        for offset in offsets {
+    /// Hands out a part's offsets, lets others wait or end, and moves on to its `next`. The same
+    /// attempt again does not count as one.
+    pub fn deliver(&mut self, part: &DeliverPart, nonce: Lsn, deadline_ms: i64, attempt_id: u64) {
+        for (at, offset) in part.offsets.iter().enumerate() {
+            let waited = self.waiting.remove(offset).map_or(0, |waiting| waiting.attempts);
             let attempt = match self.in_flight.get(offset) {
-                Some(before) if same_attempt => before.attempt,
+                Some(before) if attempt_id != 0 && before.attempt_id == attempt_id => before.attempt,
                 Some(before) => before.attempt.saturating_add(1),
-                None => 1,
+                None => waited.saturating_add(1),
             };
-            self.in_flight.insert(*offset, InFlight { deadline_ms, nonce, attempt });
+            let key = part.keys.get(at).copied().unwrap_or(OrderKey::NONE);
+            self.in_flight.insert(*offset, InFlight { deadline_ms, nonce, attempt, key, attempt_id });
         }
-        self.next = self.next.max(next);
-        attempt_id.clone_into(&mut self.attempt_id);
+        for (offset, key) in &part.waiting {
+            self.waiting.insert(*offset, Waiting { key: *key, attempts: 0 });
+        }
+        for offset in &part.passed {
+            self.settle(*offset);
+            self.waiting.remove(offset);
+        }
+        self.next = self.next.max(part.next);
+    }
+
+    /// Takes a delivery back that nobody got: it waits, and does not count.
+    pub fn release(&mut self, offset: u64, nonce: Lsn) {
+        if !self.holds(offset, nonce) {
+            return;
+        }
+        let Some(held) = self.in_flight.remove(&offset) else { return };
+        let attempts = held.attempt.saturating_sub(1);
+        self.waiting.insert(offset, Waiting { key: held.key, attempts });
     }
 
     /// True if `nonce` is the newest of an unsettled delivery.
@@ -77,9 +103,9 @@ impl Cursor {
         self.in_flight.get(&offset).is_some_and(|held| held.nonce == nonce)
     }
 
-    /// Ends a delivery.
-    pub fn settle(&mut self, offset: u64) {
-        self.in_flight.remove(&offset);
+    /// Ends a delivery; answers what it was.
+    pub fn settle(&mut self, offset: u64) -> Option<InFlight> {
+        self.in_flight.remove(&offset)
     }
 
     pub fn extend(&mut self, offset: u64, nonce: Lsn, deadline_ms: i64) {
@@ -98,17 +124,35 @@ impl Cursor {
     pub fn commit(&mut self, to: u64) {
         self.next = to;
         self.in_flight = self.in_flight.split_off(&to);
+        // What waits from there on is ahead again.
+        self.waiting.clear();
     }
 
-    /// Offsets whose time to be hidden is over.
+    /// Offsets whose time to be hidden is over and whose retry goes another way, with their attempts;
+    /// those that were delivered in order come again from here.
     #[must_use]
-    pub fn expired(&self, now_ms: i64, max: usize) -> Vec<u64> {
+    pub fn expired(&self, now_ms: i64, max: usize) -> Vec<(u64, u32)> {
         self.in_flight
             .iter()
-            .filter(|(_, held)| held.deadline_ms <= now_ms)
-            .map(|(o, _)| *o)
+            .filter(|(_, held)| held.deadline_ms <= now_ms && held.key == OrderKey::NONE)
+            .map(|(offset, held)| (*offset, held.attempt))
             .take(max)
             .collect()
+    }
+
+    /// How many deliveries in order have stopped being hidden.
+    #[must_use]
+    pub fn in_order_over(&self, now_ms: i64) -> usize {
+        let over = |held: &&InFlight| held.deadline_ms <= now_ms && held.key != OrderKey::NONE;
+        self.in_flight.values().filter(over).count()
+    }
+
+    /// When the cursor is to be looked at after `now_ms`: a delivery in order that is over stays, and
+    /// is not looked at again.
+    #[must_use]
+    pub fn next_deadline_ms(&self, now_ms: i64) -> Option<i64> {
+        let ahead = |held: &&InFlight| held.deadline_ms > now_ms || held.key == OrderKey::NONE;
+        self.in_flight.values().filter(ahead).map(|held| held.deadline_ms).min()
     }
 
     /// When the next delivery stops being hidden.
@@ -117,38 +161,42 @@ impl Cursor {
         self.in_flight.values().map(|held| held.deadline_ms).min()
     }
 
-    /// What an ordered group may have now.
-    #[must_use]
-    pub fn ordered(&self, now_ms: i64, attempt_id: &str) -> Ordered {
-        let same_attempt = !attempt_id.is_empty() && self.attempt_id == attempt_id;
-        let hidden =
-            self.in_flight.values().map(|held| held.deadline_ms).filter(|deadline| *deadline > now_ms).min();
-        match hidden {
-            Some(until_ms) if !same_attempt => Ordered::Blocked { until_ms },
-            _ => Ordered::Again(self.in_flight.keys().copied().collect()),
-        }
-    }
-
     pub(super) fn encode(&self, out: &mut Writer<'_>) {
         out.u64(self.next);
-        out.text(&self.attempt_id);
         out.u32(u32::try_from(self.in_flight.len()).expect("in-flight is limited per queue"));
         for (offset, held) in &self.in_flight {
             out.u64(*offset);
             out.i64(held.deadline_ms);
             out.u64(held.nonce.get());
             out.u32(held.attempt);
+            out.u64(held.key.0);
+            out.u64(held.attempt_id);
+        }
+        out.u32(u32::try_from(self.waiting.len()).expect("what waits is limited per queue"));
+        for (offset, waiting) in &self.waiting {
+            out.u64(*offset);
+            out.u64(waiting.key.0);
+            out.u32(waiting.attempts);
         }
     }
 
     pub(super) fn decode(bytes: &mut Reader<'_>) -> Result<Self, Short> {
         let mut cursor = Self::starting_at(bytes.u64()?);
-        bytes.text()?.clone_into(&mut cursor.attempt_id);
         for _ in 0..bytes.u32()? {
             let offset = bytes.u64()?;
-            let held =
-                InFlight { deadline_ms: bytes.i64()?, nonce: Lsn(bytes.u64()?), attempt: bytes.u32()? };
+            let held = InFlight {
+                deadline_ms: bytes.i64()?,
+                nonce: Lsn(bytes.u64()?),
+                attempt: bytes.u32()?,
+                key: OrderKey(bytes.u64()?),
+                attempt_id: bytes.u64()?,
+            };
             cursor.in_flight.insert(offset, held);
+        }
+        for _ in 0..bytes.u32()? {
+            let offset = bytes.u64()?;
+            let waiting = Waiting { key: OrderKey(bytes.u64()?), attempts: bytes.u32()? };
+            cursor.waiting.insert(offset, waiting);
         }
         Ok(cursor)
     }

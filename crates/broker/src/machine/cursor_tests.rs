@@ -2,10 +2,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn part(next: u64, offsets: &[u64]) -> DeliverPart {
+    DeliverPart { next, offsets: offsets.to_vec(), ..DeliverPart::default() }
+}
+
 #[test]
 fn a_delivery_is_in_flight_until_it_is_settled() {
     let mut cursor = Cursor::starting_at(0);
-    cursor.deliver(3, &[0, 1, 2], Lsn(10), 1_000, "");
+    cursor.deliver(&part(3, &[0, 1, 2]), Lsn(10), 1_000, 0);
     assert_eq!((cursor.next, cursor.committed()), (3, 0));
     assert!(cursor.holds(1, Lsn(10)));
     cursor.settle(0);
@@ -19,33 +23,31 @@ fn a_delivery_is_in_flight_until_it_is_settled() {
 #[test]
 fn an_extension_voids_the_old_receipt() {
     let mut cursor = Cursor::starting_at(0);
-    cursor.deliver(1, &[0], Lsn(10), 1_000, "");
+    cursor.deliver(&part(1, &[0]), Lsn(10), 1_000, 0);
     cursor.extend(0, Lsn(20), 9_000);
     assert!(!cursor.holds(0, Lsn(10)));
     assert!(cursor.holds(0, Lsn(20)));
     assert!(cursor.expired(1_000, 10).is_empty());
-    assert_eq!(cursor.expired(9_000, 10), [0]);
+    assert_eq!(cursor.expired(9_000, 10), [(0, 1)]);
 }
 
 #[test]
-fn an_ordered_queue_waits_and_repeats() {
+fn what_nobody_got_waits_and_does_not_count() {
     let mut cursor = Cursor::starting_at(0);
-    assert_eq!(cursor.ordered(0, "a"), Ordered::Again(vec![]));
-    cursor.deliver(2, &[0, 1], Lsn(1), 1_000, "a");
-    assert_eq!(cursor.ordered(500, "b"), Ordered::Blocked { until_ms: 1_000 });
-    assert_eq!(cursor.ordered(500, "a"), Ordered::Again(vec![0, 1]));
-    cursor.deliver(2, &[0, 1], Lsn(2), 2_000, "a");
-    assert_eq!(cursor.in_flight[&0].attempt, 1, "the same attempt again is no new one");
+    cursor.deliver(&part(3, &[0, 1, 2]), Lsn(1), 1_000, 0);
+    cursor.release(1, Lsn(9));
+    assert!(cursor.waiting.is_empty(), "an old nonce takes nothing back");
     cursor.settle(0);
-    assert_eq!(cursor.ordered(2_000, "b"), Ordered::Again(vec![1]));
-    cursor.deliver(2, &[1], Lsn(3), 3_000, "b");
-    assert_eq!(cursor.in_flight[&1].attempt, 2);
+    cursor.release(1, Lsn(1));
+    assert_eq!((cursor.committed(), cursor.behind(0, 10)), (1, vec![1]));
+    cursor.deliver(&part(3, &[1]), Lsn(2), 2_000, 0);
+    assert_eq!((cursor.in_flight[&1].attempt, cursor.waiting.len()), (1, 0));
 }
 
 #[test]
 fn a_seek_gives_up_what_is_in_flight() {
     let mut cursor = Cursor::starting_at(0);
-    cursor.deliver(5, &[0, 1, 2, 3, 4], Lsn(1), 1_000, "");
+    cursor.deliver(&part(5, &[0, 1, 2, 3, 4]), Lsn(1), 1_000, 0);
     cursor.seek(2);
     assert_eq!((cursor.next, cursor.committed(), cursor.in_flight.len()), (2, 2, 0));
 }
@@ -60,7 +62,7 @@ proptest! {
             match what {
                 0 => {
                     let offsets: Vec<u64> = (cursor.next..cursor.next + n).collect();
-                    cursor.deliver(cursor.next + n, &offsets, nonce, 100, "");
+                    cursor.deliver(&part(cursor.next + n, &offsets), nonce, 100, 0);
                 }
                 1 => {
                     let first = cursor.in_flight.keys().nth(n as usize).copied();

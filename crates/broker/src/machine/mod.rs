@@ -1,6 +1,6 @@
 //! The machine behind the verbs: a deterministic function of the log. No I/O but reading records.
 //!
-//! Reading order: [`records`] (all that can happen), [`state`], [`cursor`], [`due`], [`command`],
+//! Reading order: [`records`] (all that can happen), [`state`], [`cursor`], [`order`], [`due`], [`command`],
 //! [`propose`] (checks a wish, places records), [`apply`] (the only place where state changes),
 //! [`tick`] (what time demands), [`objects`] (checkpoints).
 
@@ -17,6 +17,7 @@ pub mod command;
 pub mod cursor;
 pub mod due;
 mod objects;
+pub mod order;
 mod propose;
 pub mod records;
 pub mod state;

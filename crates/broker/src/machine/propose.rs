@@ -12,10 +12,10 @@ use super::command::{
     AckItem, Command, DeliverCommand, Delivered, Extended, Outcome, PlacedMessage, PutMode, Refusal,
     SendBackCommand,
 };
-use super::cursor::Ordered;
+use super::order::attempt_of;
 use super::records::{
     Catalogue, Cause, Deliver, DeliverPart, DuePrefix, DueWhat, EncodedMessage, Extend, MessagePrefix,
-    OffsetHow, OffsetSet, encode_settled, kind,
+    OffsetHow, OffsetSet, Release, encode_settled, kind,
 };
 use super::state::{CursorKey, Topic};
 
@@ -35,6 +35,7 @@ impl BrokerMachine {
                 self.publish_due(stream, message, due_ms, proposal)
             }
             Command::Deliver(deliver) => self.deliver(deliver, proposal),
+            Command::Release(release) => self.release(release, proposal),
             Command::Ack(items) => self.ack(&items, proposal),
             Command::Extend { key, offset, nonce, invisible_ms } => {
                 self.extend(AckItem { key, offset, nonce }, invisible_ms, proposal)
@@ -124,15 +125,22 @@ impl BrokerMachine {
     }
 
     fn deliver(&mut self, command: DeliverCommand, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
-        let DeliverCommand { group_id, invisible_ms, attempt_id, ordered, parts } = command;
+        let DeliverCommand { group_id, invisible_ms, attempt_id, order, parts } = command;
         let now_ms = proposal.now_ms;
         let mut accepted = SmallVec::with_capacity(parts.len());
         let mut kept: Vec<DeliverPart> = Vec::with_capacity(parts.len());
+        let attempt = attempt_of(&attempt_id);
         for (expected, part) in parts {
-            let key = CursorKey { group_id, stream: part.stream };
-            let fits = self.may_deliver(key, expected, ordered, &attempt_id, now_ms)
-                && self.may_repeat(key, expected, &part.offsets)
-                && !kept.iter().any(|other| other.stream == part.stream);
+            let cell = self.state.cursor(CursorKey { group_id, stream: part.stream });
+            let stands = cell.is_some_and(|cell| {
+                let cursor = cell.cursor.lock();
+                cursor.next == expected
+                    && match order {
+                        Some(by) => cursor.allows_in_order(&part, now_ms, attempt, by),
+                        None => cursor.allows_unordered(&part, now_ms),
+                    }
+            });
+            let fits = stands && !kept.iter().any(|other| other.stream == part.stream);
             accepted.push(fits);
             if fits {
                 kept.push(part);
@@ -144,36 +152,22 @@ impl BrokerMachine {
         }
         let deadline_ms = now_ms.saturating_add(invisible_ms);
         let record = Deliver { group_id, delivered_ms: now_ms, deadline_ms, attempt_id, parts: kept };
-        delivered.nonce = proposal.push(kind::DELIVER, |_, out| record.encode(out)).lsn;
+        delivered.nonce = proposal.push(record.kind(), |_, out| record.encode(out)).lsn;
         self.apply_placed(proposal);
-        Decision::Appended(Outcome::Delivered(delivered))
+        let outcome = Outcome::Delivered(delivered);
+        // Order is worth a flush: a delivery that a power cut takes back could be overtaken.
+        if order.is_some() { Decision::Committed(outcome) } else { Decision::Appended(outcome) }
     }
 
-    /// The choice still stands: nobody moved the cursor, and in an ordered queue nothing is hidden.
-    fn may_deliver(
-        &self,
-        key: CursorKey,
-        expected: u64,
-        ordered: bool,
-        attempt_id: &str,
-        now_ms: i64,
-    ) -> bool {
-        let Some(cell) = self.state.cursor(key) else { return false };
-        let cursor = cell.cursor.lock();
-        let blocked = ordered && matches!(cursor.ordered(now_ms, attempt_id), Ordered::Blocked { .. });
-        cursor.next == expected && !blocked
-    }
-
-    /// Messages of an ordered queue that come again must not have been settled meanwhile.
-    fn may_repeat(&self, key: CursorKey, expected: u64, offsets: &[u64]) -> bool {
-        let mut repeated = offsets.iter().filter(|offset| **offset < expected).peekable();
-        if repeated.peek().is_none() {
-            return true;
+    fn release(&mut self, mut release: Release, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
+        let nonce = release.nonce;
+        let cell = self.state.cursor(release.key);
+        release.offsets.retain(|offset| cell.as_ref().is_some_and(|c| c.cursor.lock().holds(*offset, nonce)));
+        if !release.offsets.is_empty() {
+            proposal.push(kind::RELEASE, |_, out| release.encode(out));
+            self.apply_placed(proposal);
         }
-        self.state.cursor(key).is_some_and(|cell| {
-            let cursor = cell.cursor.lock();
-            repeated.all(|offset| cursor.in_flight.contains_key(offset))
-        })
+        Decision::Appended(Outcome::Done)
     }
 
     fn holds(&self, item: &AckItem) -> bool {
@@ -256,7 +250,7 @@ impl BrokerMachine {
     ) -> Decision<Outcome> {
         let unchanged = self.state.cursor(key).is_some_and(|cell| {
             let cursor = cell.cursor.lock();
-            cursor.next == offset && cursor.in_flight.is_empty()
+            cursor.next == offset && cursor.in_flight.is_empty() && cursor.waiting.is_empty()
         });
         if unchanged {
             return Decision::Now(Outcome::Done);

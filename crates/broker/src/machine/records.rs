@@ -12,6 +12,9 @@
 //!                1 message:   stream u64, tag u32, keys n u8 + u64 each; then the message
 //! Deliver      group u32, delivered ms i64, deadline ms i64, attempt id text, parts u16:
 //!              { stream u64, next varint, count u16, offsets as varint steps }
+//! Ordered      as Deliver; each offset step is followed by its key u64, and each part ends with
+//!              waiting u16: { offset step varint, key u64 }, passed u16: { offset step varint }
+//! Release      group u32, stream u64, nonce u64, count u16: { offset step varint }
 //! Settled      count u16: { group u32, stream u64, offset varint }
 //! Extend       group u32, stream u64, offset varint, delivered ms i64, deadline ms i64
 //! Offset       group u32, stream u64, offset varint, how u8 (0 commit, 1 seek, 2 start)
@@ -24,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::bytes::{Reader, Short, Writer};
+use super::order::OrderKey;
 use super::state::CursorKey;
 
 /// Kind bytes of log records. Never reuse a number.
@@ -38,6 +42,10 @@ pub mod kind {
     pub const CATALOGUE: u8 = 8;
     /// Something due whose record retention has deleted: due ms i64, position u64.
     pub const DUE_DROPPED: u8 = 9;
+    /// A delivery in order, see [`super::Deliver`].
+    pub const ORDERED: u8 = 16;
+    /// Deliveries that nobody got are taken back.
+    pub const RELEASE: u8 = 17;
 }
 
 /// Flag of an index entry: the record is a [`Reference`], not a message.
@@ -124,11 +132,27 @@ pub struct Deliver {
     pub parts: Vec<DeliverPart>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliverPart {
     pub stream: StreamId,
-    /// First offset not handed out after this.
+    /// First offset not looked at after this.
     pub next: u64,
+    /// Ascending.
+    pub offsets: Vec<u64>,
+    /// What each offset blocks; empty if the delivery is not in order.
+    pub keys: Vec<OrderKey>,
+    /// Offsets from the former `next` on that are passed over and wait: their keys are blocked.
+    /// Ascending.
+    pub waiting: Vec<(u64, OrderKey)>,
+    /// Offsets below the former `next` that end here: not stored any more, or not wanted. Ascending.
+    pub passed: Vec<u64>,
+}
+
+/// Deliveries that nobody got: the caller had gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    pub key: CursorKey,
+    pub nonce: Lsn,
     /// Ascending.
     pub offsets: Vec<u64>,
 }
@@ -334,8 +358,55 @@ impl DuePrefix {
     }
 }
 
+/// Writes a count and ascending offsets as steps, each with what `each` appends.
+fn encode_steps<T: Copy>(
+    items: impl ExactSizeIterator<Item = (u64, T)>,
+    out: &mut Writer<'_>,
+    each: impl Fn(T, &mut Writer<'_>),
+) {
+    out.u16(u16::try_from(items.len()).expect("a receive call is cut to few messages"));
+    let mut last = 0;
+    for (offset, item) in items {
+        out.varint(offset - last);
+        each(item, out);
+        last = offset;
+    }
+}
+
+fn decode_steps<T>(
+    from: &mut Reader<'_>,
+    each: impl Fn(&mut Reader<'_>) -> Result<T, Short>,
+) -> Result<Vec<(u64, T)>, Short> {
+    let mut last = 0_u64;
+    let count = from.u16()?;
+    (0..count)
+        .map(|_| {
+            last = last.checked_add(from.varint()?).ok_or(Short)?;
+            Ok((last, each(from)?))
+        })
+        .collect()
+}
+
+fn plain_steps(offsets: &[u64]) -> impl ExactSizeIterator<Item = (u64, ())> {
+    offsets.iter().map(|offset| (*offset, ()))
+}
+
+fn decode_plain_steps(from: &mut Reader<'_>) -> Result<Vec<u64>, Short> {
+    let steps = decode_steps(from, |_| Ok(()))?;
+    Ok(steps.into_iter().map(|(offset, ())| offset).collect())
+}
+
 impl Deliver {
+    /// The kind of record that holds all of it.
+    #[must_use]
+    pub fn kind(&self) -> u8 {
+        let is_plain =
+            |part: &DeliverPart| part.keys.is_empty() && part.waiting.is_empty() && part.passed.is_empty();
+        if self.parts.iter().all(is_plain) { kind::DELIVER } else { kind::ORDERED }
+    }
+
     pub fn encode(&self, out: &mut Vec<u8>) {
+        let is_ordered = self.kind() == kind::ORDERED;
         let mut out = Writer(out);
         out.u32(self.group_id);
         out.i64(self.delivered_ms);
@@ -345,16 +416,23 @@ impl Deliver {
         for part in &self.parts {
             out.u64(part.stream.get());
             out.varint(part.next);
-            out.u16(u16::try_from(part.offsets.len()).expect("a receive call is cut to few messages"));
-            let mut last = 0;
-            for offset in &part.offsets {
-                out.varint(offset - last);
-                last = *offset;
+            if !is_ordered {
+                encode_steps(plain_steps(&part.offsets), &mut out, |(), _| {});
+                continue;
             }
+            let key_at = |at: usize| part.keys.get(at).copied().unwrap_or(OrderKey::NONE);
+            let keyed = part.offsets.iter().enumerate().map(|(at, offset)| (*offset, key_at(at)));
+            encode_steps(keyed, &mut out, |key, out| out.u64(key.0));
+            encode_steps(part.waiting.iter().copied(), &mut out, |key, out| out.u64(key.0));
+            encode_steps(plain_steps(&part.passed), &mut out, |(), _| {});
         }
     }
 
-    pub fn decode(payload: &[u8]) -> Result<Self, Short> {
+    /// Decodes a record of the kind [`kind::DELIVER`] or [`kind::ORDERED`].
+    ///
+    /// # Errors
+    /// If the bytes end too early.
+    pub fn decode(kind: u8, payload: &[u8]) -> Result<Self, Short> {
         let mut from = Reader(payload);
         let mut deliver = Self {
             group_id: from.u32()?,
@@ -364,17 +442,37 @@ impl Deliver {
             parts: Vec::new(),
         };
         for _ in 0..from.u16()? {
-            let (stream, next, count) = (StreamId(from.u64()?), from.varint()?, from.u16()?);
-            let mut last = 0_u64;
-            let offsets = (0..count)
-                .map(|_| {
-                    last = last.checked_add(from.varint()?).ok_or(Short)?;
-                    Ok(last)
-                })
-                .collect::<Result<_, Short>>()?;
-            deliver.parts.push(DeliverPart { stream, next, offsets });
+            let mut part =
+                DeliverPart { stream: StreamId(from.u64()?), next: from.varint()?, ..DeliverPart::default() };
+            if kind == kind::ORDERED {
+                let key = |from: &mut Reader<'_>| from.u64().map(OrderKey);
+                (part.offsets, part.keys) = decode_steps(&mut from, key)?.into_iter().unzip();
+                part.waiting = decode_steps(&mut from, key)?;
+                part.passed = decode_plain_steps(&mut from)?;
+            } else {
+                part.offsets = decode_plain_steps(&mut from)?;
+            }
+            deliver.parts.push(part);
         }
         Ok(deliver)
+    }
+}
+
+impl Release {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut out = Writer(out);
+        out.u32(self.key.group_id);
+        out.u64(self.key.stream.get());
+        out.u64(self.nonce.get());
+        encode_steps(plain_steps(&self.offsets), &mut out, |(), _| {});
+    }
+
+    /// # Errors
+    /// If the bytes end too early.
+    pub fn decode(payload: &[u8]) -> Result<Self, Short> {
+        let mut from = Reader(payload);
+        let (key, nonce) = (key(&mut from)?, Lsn(from.u64()?));
+        Ok(Self { key, nonce, offsets: decode_plain_steps(&mut from)? })
     }
 }
 

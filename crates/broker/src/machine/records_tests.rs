@@ -42,11 +42,33 @@ fn records_survive_their_bytes() {
         delivered_ms: 2,
         deadline_ms: 3,
         attempt_id: "a".to_owned(),
-        parts: vec![DeliverPart { stream: StreamId(4), next: 400, offsets: vec![1, 2, 399] }],
+        parts: vec![DeliverPart {
+            stream: StreamId(4),
+            next: 400,
+            offsets: vec![1, 2, 399],
+            ..DeliverPart::default()
+        }],
     };
     out.clear();
     deliver.encode(&mut out);
-    assert_eq!(Deliver::decode(&out), Ok(deliver));
+    assert_eq!(deliver.kind(), kind::DELIVER);
+    assert_eq!(Deliver::decode(kind::DELIVER, &out), Ok(deliver.clone()));
+
+    let mut ordered = deliver;
+    if let Some(part) = ordered.parts.first_mut() {
+        part.keys = vec![OrderKey(9), OrderKey(10), OrderKey(11)];
+        part.waiting = vec![(396, OrderKey(9)), (398, OrderKey(12))];
+        part.passed = vec![0];
+    }
+    out.clear();
+    ordered.encode(&mut out);
+    assert_eq!(ordered.kind(), kind::ORDERED);
+    assert_eq!(Deliver::decode(kind::ORDERED, &out), Ok(ordered));
+
+    let release = Release { key: key(), nonce: Lsn(8), offsets: vec![3, 300] };
+    out.clear();
+    release.encode(&mut out);
+    assert_eq!(Release::decode(&out), Ok(release));
 }
 
 #[test]
@@ -68,7 +90,9 @@ proptest! {
         let _ = MessagePrefix::decode(&bytes);
         let _ = Reference::decode(&bytes);
         let _ = DuePrefix::decode(&bytes);
-        let _ = Deliver::decode(&bytes);
+        let _ = Deliver::decode(kind::DELIVER, &bytes);
+        let _ = Deliver::decode(kind::ORDERED, &bytes);
+        let _ = Release::decode(&bytes);
         let _ = decode_settled(&bytes);
         let _ = Extend::decode(&bytes);
         let _ = OffsetSet::decode(&bytes);

@@ -51,28 +51,29 @@ impl BrokerMachine {
                 self.watch_deadline(key, None);
                 continue;
             };
-            let ordered = self.state.group_by_id(key.group_id).is_some_and(|group| group.config.ordered);
-            if ordered {
-                // An ordered queue hands the same messages out again; receivers only have to look.
-                self.touched.push((key.stream, 0));
-            } else {
-                let expired = cell.cursor.lock().expired(now_ms, RECORDS_PER_TICK_MAX);
-                let read = expired.into_iter().try_for_each(|offset| self.expire(key, offset, proposal));
-                if read.is_err() {
-                    self.watch_deadline(key, Some(now_ms + READ_RETRY_MS));
-                    continue;
-                }
+            // What was delivered in order comes again from its queue; receivers only have to look.
+            let over = cell.cursor.lock().in_order_over(now_ms);
+            self.touched.extend((0..over).map(|_| (key.stream, 0)));
+            let expired = cell.cursor.lock().expired(now_ms, RECORDS_PER_TICK_MAX);
+            let read = expired
+                .into_iter()
+                .try_for_each(|(offset, attempt)| self.expire(key, offset, attempt, proposal));
+            if read.is_err() {
+                self.watch_deadline(key, Some(now_ms + READ_RETRY_MS));
+                continue;
             }
-            let cursor = cell.cursor.lock();
-            let later =
-                cursor.in_flight.values().map(|held| held.deadline_ms).filter(|d| !ordered || *d > now_ms);
-            let next = later.min();
-            drop(cursor);
+            let next = cell.cursor.lock().next_deadline_ms(now_ms);
             self.watch_deadline(key, next);
         }
     }
 
-    fn expire(&mut self, key: CursorKey, offset: u64, proposal: &mut Proposal<'_>) -> Result<(), Unreadable> {
+    fn expire(
+        &mut self,
+        key: CursorKey,
+        offset: u64,
+        attempt: u32,
+        proposal: &mut Proposal<'_>,
+    ) -> Result<(), Unreadable> {
         let original = self.original_at(key.stream, offset)?;
         let target = self.retry_stream(key, proposal);
         let (Some(stream), Some(original)) = (target, original) else {
@@ -89,7 +90,7 @@ impl BrokerMachine {
             group_id: key.group_id,
             original: original.lsn,
             original_len: original.len,
-            reconsume_times: original.reconsume_times.saturating_add(1),
+            reconsume_times: original.reconsume_times.saturating_add(attempt),
         };
         proposal.push(kind::REFERENCE, |_, out| reference.encode(out));
         self.apply_placed(proposal);

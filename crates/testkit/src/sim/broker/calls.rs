@@ -13,7 +13,8 @@ use model::verbs::{
 };
 use model::{Messaging, Properties, Receipt, Session, StoredMessage, properties};
 
-use super::{ORDERED_GROUP, Pulled, Sim, queue_number, queue_of_receipt, topic_name};
+use super::clients::Client;
+use super::{Pulled, Sim, order_of, queue_number, queue_of_receipt, topic_name};
 use crate::history::{Acked, Claim, Delivered, Place, Told};
 use crate::rng::Rng;
 use crate::sim::{Checked, must};
@@ -22,13 +23,14 @@ use crate::sim::{Checked, must};
 #[derive(Clone)]
 pub(super) struct Outstanding {
     pub(super) group: usize,
+    pub(super) client: u64,
     pub(super) claim: Claim,
     pub(super) receipt: Receipt,
 }
 
 impl std::fmt::Debug for Outstanding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { group, claim, receipt } = self;
+        let Self { group, claim, receipt, .. } = self;
         let place = (receipt.topic.as_str(), receipt.queue.get(), receipt.offset.get());
         write!(f, "group {group} message {} nonce {} at {place:?}", claim.id, claim.nonce)
     }
@@ -43,7 +45,7 @@ pub(super) enum Ask {
         is_timed: bool,
     },
     Receive {
-        group: usize,
+        client: Client,
     },
     Ack {
         items: Vec<Outstanding>,
@@ -100,9 +102,12 @@ pub(super) fn id_of(message: &StoredMessage) -> Option<u64> {
     (body == body_of(id)).then_some(id)
 }
 
-fn new_message(id: u64, born_ms: i64, delay_ms: Option<u64>) -> NewMessage {
+fn new_message(id: u64, key: u64, born_ms: i64, delay_ms: Option<u64>) -> NewMessage {
     let mut properties = Properties::new();
     properties.push(properties::UNIQUE_ID, &format!("id-{id}"));
+    if key > 0 {
+        properties.push(properties::SHARDING_KEY, &format!("key-{key}"));
+    }
     if let Some(delay_ms) = delay_ms {
         properties.push(properties::TIMER_DELAY_MS, &delay_ms.to_string());
     }
@@ -143,13 +148,15 @@ impl Sim {
         self.next_id += ids.len() as u64;
         let now_ms = self.now_ms();
         let due_ms = delay_ms.map_or(0, |d| now_ms.saturating_add_unsigned(d));
+        // Key 0: no message group. Messages of one call go to one queue, and so does a key.
+        let key = if topic == 1 { self.rng.below(self.clients.keys + 1) } else { 0 };
         for id in &ids {
-            self.history.sending(*id, None, due_ms);
+            self.history.sending_keyed(*id, key, None, due_ms);
         }
         let request = Publish {
             topic: topic_name(topic),
             queue: QueueChoice::Any,
-            messages: ids.iter().map(|id| new_message(*id, now_ms, delay_ms)).collect(),
+            messages: ids.iter().map(|id| new_message(*id, key, now_ms, delay_ms)).collect(),
             producer_group: None,
             auto_create: None,
             check_kind: false,
@@ -219,8 +226,8 @@ impl Sim {
                 self.published(*topic, ids, *is_timed, result);
                 Ok(())
             }
-            (Ask::Receive { group }, Answer::Received(result)) => match result {
-                Ok(received) => self.received(*group, received),
+            (Ask::Receive { client }, Answer::Received(result)) => match result {
+                Ok(received) => self.received(client, received),
                 Err(error) => self.failed("receive", &error),
             },
             (Ask::Ack { items }, Answer::Acked(results)) => {
@@ -283,7 +290,11 @@ impl Sim {
         }
     }
 
-    fn received(&mut self, group: usize, received: Received) -> Checked {
+    fn received(&mut self, client: &Client, received: Received) -> Checked {
+        let (group, call) = (client.group, client.call());
+        if !received.deliveries.is_empty() {
+            self.heard(client);
+        }
         let deadline_ms = received.delivered_ms.saturating_add(received.invisible_ms);
         let mut batch = Vec::new();
         for delivery in received.deliveries {
@@ -295,12 +306,13 @@ impl Sim {
             let id = id.unwrap_or_default();
             let place =
                 Place { queue: queue_of_receipt(&delivery.receipt), offset: delivery.receipt.offset.get() };
-            batch.push(Delivered { id, place, nonce, attempt: delivery.attempt, deadline_ms });
+            batch.push(Delivered { id, place, nonce, attempt: delivery.attempt, deadline_ms, call });
             let claim = Claim { id, nonce };
-            self.receipts.push(Outstanding { group, claim, receipt: delivery.receipt });
+            let client = client.number;
+            self.receipts.push(Outstanding { group, client, claim, receipt: delivery.receipt });
         }
         self.doors.trace.event("delivered", &[group as u64, batch.len() as u64], || format!("{batch:?}"));
-        self.history.delivered(group as u64, &batch, group == ORDERED_GROUP)
+        self.history.delivered(group as u64, &batch, order_of(group))
     }
 
     fn acked(&mut self, item: &Outstanding, result: Result<(), AckError>) -> Checked {
@@ -329,7 +341,8 @@ impl Sim {
                 let nonce = receipt.nonce.get();
                 self.history.extended(group, item.claim, nonce, deadline_ms)?;
                 let claim = Claim { id: item.claim.id, nonce };
-                self.receipts.push(Outstanding { group: item.group, claim, receipt });
+                let (group, client) = (item.group, item.client);
+                self.receipts.push(Outstanding { group, client, claim, receipt });
                 Ok(())
             }
             Err(AckError::Stale | AckError::OffsetOutOfRange { .. } | AckError::TopicNotFound(_)) => {

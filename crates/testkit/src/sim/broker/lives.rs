@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ::broker::Broker;
 use model::admin::{self, GroupPut, GroupPutRequest, TopicPut, TopicPutRequest};
+use model::group::ATTRIBUTE_ORDER_BY;
 use model::verbs::{Fetch, FetchOutcome};
 use model::{Filter, GroupConfig, Messaging, Offset, QueueId, TopicConfig, TopicName};
 use replica::verify::Rederived;
@@ -12,9 +13,9 @@ use replica::verify::Rederived;
 use super::calls::{Ask, id_of};
 use super::steps::receivers;
 use super::{
-    DIR, GROUPS, ORDERED_GROUP, ORDERED_QUEUES, PLAIN_QUEUES, SCRATCH, Sim, TOPICS, group_name, topic_name,
+    DIR, GROUPS, ORDERED_QUEUES, PLAIN_QUEUES, SCRATCH, Sim, TOPICS, group_name, order_of, topic_name,
 };
-use crate::history::{Acked, Queues, Seen};
+use crate::history::{Acked, Order, Queues, Seen};
 use crate::sim::{Checked, Violation, must};
 
 fn fail(what: impl ToString) -> Violation {
@@ -139,8 +140,12 @@ impl Sim {
             self.wait_for(admin::run::<TopicPut>(&*broker, &session, request))?.map_err(fail)?;
         }
         for group in 0..GROUPS.len() {
-            let config =
-                GroupConfig { ordered: group == ORDERED_GROUP, ..GroupConfig::new(group_name(group)) };
+            let order = order_of(group);
+            let mut config =
+                GroupConfig { ordered: order != Order::None, ..GroupConfig::new(group_name(group)) };
+            if order == Order::Queue {
+                config.attributes.insert(ATTRIBUTE_ORDER_BY.to_owned(), "queue".to_owned());
+            }
             let request = GroupPutRequest { config, update: true };
             self.wait_for(admin::run::<GroupPut>(&*broker, &session, request))?.map_err(fail)?;
         }
@@ -174,8 +179,9 @@ impl Sim {
             self.tick()?;
             loop {
                 self.receipts.clear();
-                for (group, topic) in receivers() {
-                    self.ask_receive_as(group, topic, 32, 20_000);
+                for (group, _) in receivers() {
+                    let client = self.client_of(group);
+                    self.ask_receive_as(client, 32, 20_000);
                 }
                 self.drive()?;
                 let items = std::mem::take(&mut self.receipts);

@@ -1,5 +1,6 @@
-//! The broker over replica and store under faults: producers, receivers with receipts, an ordered
-//! group, a puller, timed messages, while the process dies, the power goes and the disk fails.
+//! The broker over replica and store under faults: producers, receivers with receipts, ordered
+//! groups, a puller, timed messages, while the process dies, the power goes and the disk fails. In some
+//! runs order is all that matters: up to 200 keys and 20 consumers that come and go.
 //!
 //! ```text
 //! step ──► calls (verbs) ──► broker ──► group's thread ──► store ──► simulated disk
@@ -10,6 +11,7 @@
 //! is kept in a [`History`], which objects. Reading order: `calls`, `steps`, `lives`, this file.
 
 mod calls;
+mod clients;
 mod lives;
 mod steps;
 
@@ -24,9 +26,10 @@ use replica::{Flush, ReplicaConfig};
 use store::{Repair, StoreConfig};
 
 use self::calls::{Call, Outstanding};
+use self::clients::Clients;
 use super::{Checked, Outcome, Suite, Violation};
 use crate::doors::SimDoors;
-use crate::history::History;
+use crate::history::{History, Order};
 use crate::rng::Rng;
 use crate::trace::Trace;
 
@@ -37,15 +40,17 @@ const DIR: &str = "/data/broker";
 /// Where a state is derived anew at the end.
 const SCRATCH: &str = "/data/scratch";
 
-/// Topics: an ordinary one, an ordered one. Their queues are numbered through for the history.
-const TOPICS: [(&str, u32); 2] = [("plain", 3), ("ordered", 1)];
+/// Topics: an ordinary one, one whose messages have keys. Their queues are numbered through for the history.
+const TOPICS: [(&str, u32); 2] = [("plain", 3), ("ordered", 2)];
 /// Queues of the ordinary and of the ordered topic in the history.
 const PLAIN_QUEUES: [u64; 3] = [0, 1, 2];
-const ORDERED_QUEUES: [u64; 1] = [100];
-/// Groups: two that share nothing but the topic, one that receives in order, one that pulls.
-const GROUPS: [&str; 4] = ["one", "two", "ordered", "puller"];
-const ORDERED_GROUP: usize = 2;
+const ORDERED_QUEUES: [u64; 2] = [100, 101];
+/// Groups: two that share nothing but the topic, one that receives each key in order, one that pulls,
+/// one that receives each queue in order.
+const GROUPS: [&str; 5] = ["one", "two", "ordered", "puller", "queued"];
+const KEYED_GROUP: usize = 2;
 const PULL_GROUP: usize = 3;
+const QUEUED_GROUP: usize = 4;
 
 /// One run.
 struct Sim {
@@ -56,6 +61,7 @@ struct Sim {
     session: Session,
     calls: Vec<Call>,
     history: History,
+    clients: Clients,
     /// Receipts that clients hold, valid or not.
     receipts: Vec<Outstanding>,
     next_id: u64,
@@ -130,7 +136,8 @@ impl Sim {
         let doors = SimDoors::with_trace(rng.next_u64(), trace);
         doors.spawn.let_take_turns("group");
         let setup = setup(&mut rng);
-        let weights = steps::temper(&mut rng);
+        let clients = Clients::new(&mut rng);
+        let weights = steps::temper(&mut rng, &clients);
         Self {
             rng,
             doors,
@@ -139,6 +146,7 @@ impl Sim {
             session: Session::internal(),
             calls: Vec::new(),
             history: History::default(),
+            clients,
             receipts: Vec::new(),
             next_id: 1,
             pulled: Pulled::default(),
@@ -185,6 +193,23 @@ fn topic_name(topic: usize) -> TopicName {
 fn group_name(group: usize) -> GroupName {
     let name = GROUPS.get(group).copied().unwrap_or("one");
     GroupName::new(name).expect("the names of the simulation are legal")
+}
+
+/// What a group is promised.
+const fn order_of(group: usize) -> Order {
+    match group {
+        KEYED_GROUP => Order::Key,
+        QUEUED_GROUP => Order::Queue,
+        _ => Order::None,
+    }
+}
+
+/// The topic that a group receives from.
+const fn topic_of(group: usize) -> usize {
+    match group {
+        KEYED_GROUP | QUEUED_GROUP => 1,
+        _ => 0,
+    }
 }
 
 /// The number of a queue in the history.

@@ -6,7 +6,8 @@ use model::verbs::{CommitOffset, Fetch, OffsetQuestion, Receive, Settle, StartFr
 use model::{Filter, Messaging, Offset, QueueId};
 
 use super::calls::{Answer, Ask, Outstanding};
-use super::{GROUPS, ORDERED_GROUP, PULL_GROUP, Sim, group_name, topic_name};
+use super::clients::{Client, Clients};
+use super::{GROUPS, PULL_GROUP, Sim, group_name, topic_name, topic_of};
 use crate::disk::fault::Fault;
 use crate::rng::Rng;
 use crate::sim::Checked;
@@ -22,6 +23,8 @@ pub(super) enum Step {
     Ack,
     Extend,
     DeadLetter,
+    Leave,
+    HangUp,
     Pull,
     Drive,
     PassTime,
@@ -36,13 +39,15 @@ pub(super) enum Step {
 }
 
 /// What can happen next, and how often it does in a run of medium temper.
-pub(super) const STEPS: [(Step, u64); 17] = [
+pub(super) const STEPS: [(Step, u64); 19] = [
     (Step::Publish, 20),
     (Step::PublishTimed, 4),
     (Step::Receive, 20),
     (Step::Ack, 16),
     (Step::Extend, 3),
     (Step::DeadLetter, 2),
+    (Step::Leave, 2),
+    (Step::HangUp, 2),
     (Step::Pull, 4),
     (Step::Drive, 14),
     (Step::PassTime, 8),
@@ -57,12 +62,12 @@ pub(super) const STEPS: [(Step, u64); 17] = [
 ];
 
 /// Every seed has a temper of its own: see the store's simulation.
-pub(super) fn temper(rng: &mut Rng) -> [u64; STEPS.len()] {
+pub(super) fn temper(rng: &mut Rng, clients: &Clients) -> [u64; STEPS.len()] {
     let mut weights =
         STEPS.map(|(_, weight)| weight * [0, 1, 1, 2, 5].get(rng.index(5)).copied().unwrap_or(1));
     let [publish, _, receive, ..] = &mut weights;
     *publish = (*publish).max(20);
-    *receive = (*receive).max(10);
+    *receive = (*receive).max(if clients.is_ordered { 40 } else { 10 });
     weights
 }
 
@@ -93,7 +98,8 @@ impl Sim {
     fn take(&mut self, step: Step) -> Checked {
         match step {
             Step::Publish => {
-                let topic = self.rng.index(2);
+                let ordered_only = self.clients.is_ordered && self.rng.percent(85);
+                let topic = if ordered_only { 1 } else { self.rng.index(2) };
                 let count = 1 + self.rng.skewed(3) as usize;
                 self.ask_publish(topic, count, None);
             }
@@ -105,6 +111,8 @@ impl Sim {
             Step::Ack => self.ask_ack(),
             Step::Extend => self.ask_extend(),
             Step::DeadLetter => self.ask_dead_letter(),
+            Step::Leave => self.leave(),
+            Step::HangUp => self.hang_up(),
             Step::Pull => self.ask_pull(),
             Step::Drive => return self.drive_noted(),
             Step::PassTime => {
@@ -154,34 +162,30 @@ impl Sim {
     // ---- calls
 
     fn ask_receive(&mut self) {
-        let group = self.rng.index(PULL_GROUP);
-        let (topic, max_messages) = (usize::from(group == ORDERED_GROUP), 1 + self.rng.below(8) as u32);
+        let group = self.a_group();
+        let client = self.client_of(group);
+        let max_messages = 1 + self.rng.below(8) as u32;
         let invisible_ms = 10_000 + self.rng.skewed(50_000).cast_signed();
-        self.ask_receive_as(group, topic, max_messages, invisible_ms);
+        self.ask_receive_as(client, max_messages, invisible_ms);
     }
 
-    pub(super) fn ask_receive_as(
-        &mut self,
-        group: usize,
-        topic: usize,
-        max_messages: u32,
-        invisible_ms: i64,
-    ) {
+    pub(super) fn ask_receive_as(&mut self, client: Client, max_messages: u32, invisible_ms: i64) {
+        let group = client.group;
         let request = Receive {
             group: group_name(group),
-            topic: topic_name(topic),
+            topic: topic_name(topic_of(group)),
             queue: None,
             filter: Filter::all(),
             max_messages,
             invisible_ms,
             wait_ms: 0,
-            attempt_id: None,
+            attempt_id: client.attempt_id(),
             ordered: None,
             start: StartFrom::First,
-            client_id: format!("client-{group}"),
+            client_id: format!("client-{}", client.number),
         };
         self.note("receive", &[group as u64]);
-        self.ask(Ask::Receive { group }, |broker, session| async move {
+        self.ask(Ask::Receive { client }, |broker, session| async move {
             Answer::Received(broker.receive(&session, request).await.map_err(|e| e.to_string()))
         });
     }
@@ -313,5 +317,5 @@ impl Sim {
 
 /// Groups that receive, each with its topic.
 pub(super) fn receivers() -> impl Iterator<Item = (usize, usize)> {
-    (0..GROUPS.len()).filter(|g| *g != PULL_GROUP).map(|g| (g, usize::from(g == ORDERED_GROUP)))
+    (0..GROUPS.len()).filter(|g| *g != PULL_GROUP).map(|g| (g, topic_of(g)))
 }
