@@ -165,9 +165,9 @@ impl Broker {
                 match found.and_then(|(_, message)| message) {
                     None if !again => picking.part.passed.push(offset),
                     None => {}
-                    Some(_) if left_keys.blocks(key) => {}
                     Some(message) => {
-                        if !matches!(picking.judge(offset, key, message), Fate::Taken) {
+                        let is_free = !left_keys.blocks(key);
+                        if !is_free || !matches!(picking.judge(offset, key, message), Fate::Taken) {
                             left_keys.add(key);
                         }
                     }
