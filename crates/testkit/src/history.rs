@@ -475,7 +475,8 @@ mod tests {
         h.delivered(GROUP, &[delivery(0, 10, 200)], Order::Queue).unwrap();
         assert_eq!(broken(h.delivered(GROUP, &[delivery(1, 11, 200)], Order::Queue)), 20);
         h.acked(GROUP, Claim { id: 0, nonce: 10 }, Acked::Ok).unwrap();
-        h.delivered(GROUP, &[delivery(1, 12, 200)], Order::Queue).unwrap();
+        h.at(200);
+        h.delivered(GROUP, &[delivery(1, 12, 400)], Order::Queue).unwrap();
     }
 
     #[test]
