@@ -139,8 +139,10 @@ impl Disk for SystemDisk {
 
     fn space(&self, dir: &Path) -> io::Result<DiskSpace> {
         let stat = rustix::fs::statvfs(dir)?;
+        // What is kept for the superuser is neither used nor to be had, as `df` counts it.
+        let used = stat.f_blocks.saturating_sub(stat.f_bfree);
         Ok(DiskSpace {
-            total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            total_bytes: used.saturating_add(stat.f_bavail).saturating_mul(stat.f_frsize),
             available_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
         })
     }

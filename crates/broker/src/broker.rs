@@ -29,7 +29,7 @@ use crate::interest::{Interest, Waiter};
 use crate::limits::DELIVERY_DELAY_MS_MAX;
 use crate::machine::command::{Command, DeliverCommand, Outcome, PutMode};
 use crate::machine::state::{State, Topic};
-use crate::machine::{BrokerMachine, CommitListener};
+use crate::machine::{BrokerMachine, CommitListener, Touch};
 use crate::members::Members;
 use crate::offsets::Resets;
 use crate::selector::SelectorCache;
@@ -68,7 +68,7 @@ pub struct Broker {
 struct Wake(Arc<Interest>);
 
 impl CommitListener for Wake {
-    fn on_committed(&mut self, touched: &[(StreamId, u32)]) {
+    fn on_committed(&mut self, touched: &[(StreamId, Touch)]) {
         self.0.on_committed(touched);
     }
 }
@@ -320,7 +320,7 @@ pub fn verify(
 ) -> Result<replica::verify::Rederived, OpenError> {
     struct Deaf;
     impl CommitListener for Deaf {
-        fn on_committed(&mut self, _: &[(StreamId, u32)]) {}
+        fn on_committed(&mut self, _: &[(StreamId, Touch)]) {}
     }
     let machine = || BrokerMachine::new(Arc::new(State::default()), Box::new(Deaf));
     replica::verify::rederive(doors, dir, scratch, config, machine)

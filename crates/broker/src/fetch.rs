@@ -33,21 +33,21 @@ impl Broker {
             return Ok(answer);
         }
         let until = self.monotonic_ms() + request.wait_ms.clamp(0, WAIT_MS_MAX);
+        // Registered before looking: what is committed after a look wakes the wait.
+        let mut waiter = None;
+        if request.wait_ms > 0 {
+            let entered = self.interest.register(&[stream], selector.tag_hashes());
+            waiter = Some(entered.map_err(|_| FetchError::TooManyWaiting { max: self.config.waiting_max })?);
+        }
+        let mut from = request.offset;
+        let mut has_waited = false;
         loop {
-            // Registered before looking: what is committed after the look wakes the wait.
-            let waiter = if request.wait_ms > 0 {
-                let waiter = self.interest.register(&[stream], selector.tag_hashes());
-                Some(waiter.map_err(|_| FetchError::TooManyWaiting { max: self.config.waiting_max })?)
-            } else {
-                None
-            };
-            let answer = self.look_and_answer(&request, stream, &selector).await?;
+            let answer = self.look_and_answer(&request, from, stream, &selector).await?;
             let left_ms = until - self.monotonic_ms();
-            let Some(mut waiter) = waiter.filter(|_| answer.outcome == FetchOutcome::AtEnd && left_ms > 0)
-            else {
-                return Ok(answer);
-            };
-            if !self.wait(&mut waiter, left_ms, session).await {
+            let may_wait = left_ms > 0 && may_wait(&answer, has_waited);
+            let Some(waiting) = waiter.as_mut().filter(|_| may_wait) else { return Ok(answer) };
+            (from, has_waited) = (answer.next, true);
+            if !self.wait(waiting, left_ms, session).await {
                 return Ok(answer);
             }
         }
@@ -91,13 +91,14 @@ impl Broker {
     async fn look_and_answer(
         &self,
         request: &Fetch,
+        from: Offset,
         stream: StreamId,
         selector: &Selector,
     ) -> Result<Fetched, FetchError> {
         let bounds = self.bounds(stream)?;
         let (min, max) = (Offset(bounds.min), Offset(bounds.max));
         let answer = |outcome, next| Fetched { outcome, messages: Vec::new(), next: Offset(next), min, max };
-        let asked = request.offset.get();
+        let asked = from.get();
         if asked < bounds.min {
             return Ok(answer(FetchOutcome::OutOfRange, bounds.min));
         }
@@ -105,10 +106,10 @@ impl Broker {
             return Ok(answer(FetchOutcome::OutOfRange, bounds.max));
         }
         let mut next = asked;
-        let mut any = false;
-        for _ in 0..LOOKS_PER_FETCH_MAX {
-            let look = self.look(request, stream, next, selector).await?;
-            any |= look.any;
+        // What came while the call waited, and did not match, counts too.
+        let mut any = from > request.offset;
+        for looks in 0..LOOKS_PER_FETCH_MAX {
+            let look = self.look(request, stream, (next, looks), selector).await?;
             if !look.messages.is_empty() {
                 let found = Fetched { messages: look.messages, ..answer(FetchOutcome::Found, look.next) };
                 return Ok(found);
@@ -116,6 +117,7 @@ impl Broker {
             if !look.any {
                 break;
             }
+            any = true;
             next = look.next;
         }
         let outcome = if any { FetchOutcome::NoneMatched } else { FetchOutcome::AtEnd };
@@ -126,7 +128,7 @@ impl Broker {
         &self,
         request: &Fetch,
         stream: StreamId,
-        from: u64,
+        (from, looks): (u64, usize),
         selector: &Selector,
     ) -> Result<Look, FetchError> {
         let want = request.max_messages.clamp(1, FETCH_MESSAGES_MAX) as usize;
@@ -137,21 +139,44 @@ impl Broker {
             return Ok(Look { messages: Vec::new(), next: from, any: false });
         };
         let mut next = last.offset + u64::from(last.count.max(1));
-        let chosen = choose(&entries, selector, want, request.max_bytes.min(ANSWER_BYTES_MAX));
+        let bytes_max = request.max_bytes.min(ANSWER_BYTES_MAX);
+        let chosen = choose(&entries, selector, candidates(want, looks), bytes_max);
         if let Some(stopped) = chosen.stopped_before {
             next = stopped;
         }
         let read = read_entries(&self.log, &self.state, &chosen.entries, RetryView::RetryTopic).await;
-        let mut messages = Vec::with_capacity(read.len());
-        for message in read {
+        let mut messages = Vec::with_capacity(read.len().min(want));
+        for (entry, message) in chosen.entries.iter().zip(read) {
             match message {
-                Ok(message) if selector.matches(message.properties()) => messages.push(message),
+                Ok(message) if selector.matches(message.properties()) => {
+                    if messages.len() >= want {
+                        next = entry.offset;
+                        break;
+                    }
+                    messages.push(message);
+                }
                 Ok(_) | Err(ResolveError::Gone) => {}
                 Err(ResolveError::Data(error)) => return Err(FetchError::Data(error)),
             }
         }
         Ok(Look { messages, next, any: true })
     }
+}
+
+/// Whether a call that found nothing may wait for more. One that passed entries which did not match
+/// is answered, so that the client hears of its progress, unless it waited for them already: what
+/// does not match wakes no client.
+fn may_wait(answer: &Fetched, has_waited: bool) -> bool {
+    match answer.outcome {
+        FetchOutcome::AtEnd => true,
+        FetchOutcome::NoneMatched => has_waited && answer.next >= answer.max,
+        FetchOutcome::Found | FetchOutcome::OutOfRange => false,
+    }
+}
+
+/// How many entries to read in search of `want` matches: the longer none was found, the more.
+pub(crate) fn candidates(want: usize, looks: usize) -> usize {
+    want.saturating_mul(1 << looks.min(16)).clamp(want, ENTRIES_PER_LOOK.max(want))
 }
 
 /// Entries worth reading.

@@ -21,7 +21,8 @@
 //! left messages behind, passes the wake-up on to another of its contest. So messages are never left
 //! lying while somebody who would take them sleeps.
 //!
-//! Tag 0 (no tag, or "something about this stream changed") passes every check by tag.
+//! An entry without a tag has tag 0 and wakes nobody who wants tags. A change of a group's place
+//! ([`Touch::Cursor`]) wakes receivers, of every filter, and no readers.
 //!
 //! Cost: a commit visits the streams that it touched and their seats; leaving is a visit per stream.
 
@@ -33,6 +34,8 @@ use model::StreamId;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
+
+use crate::machine::Touch;
 
 /// Waiters of one stream: a commit visits all of them under one lock.
 pub const WAITERS_PER_STREAM_MAX: usize = 16_384;
@@ -64,8 +67,11 @@ struct Seat {
 }
 
 impl Seat {
-    fn wants(&self, tag: u32) -> bool {
-        tag == 0 || self.tags.as_ref().is_none_or(|tags| tags.binary_search(&tag).is_ok())
+    fn wants(&self, touch: Touch) -> bool {
+        match touch {
+            Touch::Entry { tag } => self.tags.as_ref().is_none_or(|tags| tags.binary_search(&tag).is_ok()),
+            Touch::Cursor => self.contest.is_some(),
+        }
     }
 
     fn is(&self, state: u8) -> bool {
@@ -127,7 +133,7 @@ impl Row {
     }
 
     /// Wakes those who want the entries, which are all of this row's stream.
-    fn on_entries(&mut self, entries: &[(StreamId, u32)]) {
+    fn on_entries(&mut self, entries: &[(StreamId, Touch)]) {
         let mut left: SmallVec<[(u64, usize); 4]> = SmallVec::new();
         let (later, sooner) = self.seats.split_at(self.next.min(self.seats.len()));
         let turn = sooner.iter().enumerate().map(|(i, seat)| (i + later.len(), seat));
@@ -135,13 +141,13 @@ impl Row {
         for (place, seat) in turn.chain(later.iter().enumerate()) {
             let Some(seat) = seat else { continue };
             let Some(contest) = seat.contest else {
-                if entries.iter().any(|(_, tag)| seat.wants(*tag)) {
+                if entries.iter().any(|(_, touch)| seat.wants(*touch)) {
                     seat.wake();
                 }
                 continue;
             };
             let budget =
-                budget(&mut left, contest, || entries.iter().filter(|(_, tag)| seat.wants(*tag)).count());
+                budget(&mut left, contest, || entries.iter().filter(|(_, touch)| seat.wants(*touch)).count());
             if *budget > 0 && seat.wake_from(ASLEEP) {
                 *budget -= 1;
                 next = place + 1;
@@ -252,9 +258,9 @@ impl Interest {
         Ok(waiter)
     }
 
-    /// Wakes those who wait for what has just been committed: entries' streams and tags, those of
-    /// one stream best in a row.
-    pub fn on_committed(&self, touched: &[(StreamId, u32)]) {
+    /// Wakes those who wait for what has just been committed: streams and what changed about
+    /// them, the changes of one stream best in a row.
+    pub fn on_committed(&self, touched: &[(StreamId, Touch)]) {
         fence(Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) == 0 {
             return;

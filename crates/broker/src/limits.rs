@@ -6,6 +6,9 @@ pub const ENTRIES_PER_LOOK: usize = 512;
 /// Looks of one fetch before it answers "none matched", so that a client of a selective filter
 /// hears of its progress.
 pub const LOOKS_PER_FETCH_MAX: usize = 16;
+/// Looks of one receive that finds nothing, though entries are left, before it answers so: the
+/// client comes again at once.
+pub const LOOKS_PER_RECEIVE_MAX: usize = 16;
 /// Queues that one receive call takes messages from.
 pub const QUEUES_PER_RECEIVE_MAX: usize = 256;
 /// Bytes of one receive or fetch answer. Clients refuse frames over 16 MiB.

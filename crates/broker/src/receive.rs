@@ -17,11 +17,11 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::broker::Broker;
 use crate::error::Failed;
-use crate::fetch::choose;
+use crate::fetch::{candidates, choose};
 use crate::interest::Waiter;
 use crate::limits::{
-    ANSWER_BYTES_MAX, ENTRIES_PER_LOOK, QUEUES_PER_RECEIVE_MAX, RETRY_FIRST_PERCENT, VOID_CHOICES_MAX,
-    WAIT_MS_MAX, YOUNG_QUEUE_BYTES,
+    ANSWER_BYTES_MAX, ENTRIES_PER_LOOK, LOOKS_PER_RECEIVE_MAX, QUEUES_PER_RECEIVE_MAX, RETRY_FIRST_PERCENT,
+    VOID_CHOICES_MAX, WAIT_MS_MAX, YOUNG_QUEUE_BYTES,
 };
 use crate::machine::command::{Command, DeliverCommand, Outcome};
 use crate::machine::order::attempt_of;
@@ -38,6 +38,8 @@ pub(crate) struct Call<'a> {
     /// In which order, if in one.
     order: Option<OrderBy>,
     sources: Vec<Source>,
+    /// Looks in a row that passed entries and found nothing.
+    looks: usize,
 }
 
 /// What one look at the call's queues leaves open.
@@ -51,6 +53,8 @@ pub(crate) struct Unfinished {
     until_ms: Option<i64>,
     /// A choice did not stand: look again at once.
     void: bool,
+    /// Entries are left behind those that were passed.
+    behind: bool,
 }
 
 impl Unfinished {
@@ -71,6 +75,14 @@ pub(crate) struct Source {
 pub(crate) struct Claimed {
     pub(crate) cell: Arc<CursorCell>,
     claim: OwnedMutexGuard<()>,
+}
+
+/// Messages that match.
+struct Matching {
+    offsets: Vec<u64>,
+    messages: Vec<StoredMessage>,
+    /// Where the first stands that is above the number wanted.
+    left: Option<u64>,
 }
 
 /// What was chosen from one queue.
@@ -116,9 +128,15 @@ impl Broker {
                 voids += 1;
                 continue;
             }
-            let Some(waiting) = waiter.as_mut().filter(|_| found == 0 && left_ms > 0) else {
+            call.looks = if unfinished.behind && found == 0 { call.looks + 1 } else { 0 };
+            if call.looks > 0 && call.looks < LOOKS_PER_RECEIVE_MAX {
+                continue;
+            }
+            let may_wait = found == 0 && left_ms > 0 && call.looks == 0;
+            let Some(waiting) = waiter.as_mut().filter(|_| may_wait) else {
                 // Dropping the waiter wakes another, for what this one left behind.
-                let is_all = found < request.max_messages as usize && !unfinished.more && !unfinished.void;
+                let is_open = unfinished.more || unfinished.void || unfinished.behind;
+                let is_all = found < request.max_messages as usize && !is_open;
                 if let Some(waiter) = waiter.filter(|_| is_all) {
                     waiter.done();
                 }
@@ -175,7 +193,7 @@ impl Broker {
         };
         let ordered = request.ordered.unwrap_or(group.config.ordered);
         let order = ordered.then(|| group.config.order_by());
-        Ok(Call { request, group, selector, order, sources })
+        Ok(Call { request, group, selector, order, sources, looks: 0 })
     }
 
     /// A topic's queues as a call looks at them: from the highest down if they stand for priorities,
@@ -332,13 +350,14 @@ impl Broker {
                 next = last.offset + u64::from(last.count.max(1));
             }
         }
-        let chosen = choose(&entries, &call.selector, want, ANSWER_BYTES_MAX);
-        if let Some(stopped) = chosen.stopped_before {
+        let chosen = choose(&entries, &call.selector, candidates(want, call.looks), ANSWER_BYTES_MAX);
+        let Matching { offsets, messages, left } = self.read_chosen(call, &chosen.entries, want).await?;
+        let stopped = left.or(chosen.stopped_before);
+        if let Some(stopped) = stopped {
             next = stopped.max(from);
         }
-        let (offsets, messages) = self.read_chosen(call, &chosen.entries).await?;
         // What came back and is not handed out now, though there was room for it, ends here.
-        let passed: Vec<u64> = match chosen.stopped_before {
+        let passed: Vec<u64> = match stopped {
             Some(_) => Vec::new(),
             None => behind.into_iter().filter(|offset| !offsets.contains(offset)).collect(),
         };
@@ -362,17 +381,22 @@ impl Broker {
         Ok(entries)
     }
 
+    /// Reads entries until `want` messages match.
     async fn read_chosen(
         &self,
         call: &Call<'_>,
         entries: &[Entry],
-    ) -> Result<(Vec<u64>, Vec<StoredMessage>), ReceiveError> {
-        let mut offsets = Vec::with_capacity(entries.len());
-        let mut messages = Vec::with_capacity(entries.len());
+        want: usize,
+    ) -> Result<Matching, ReceiveError> {
+        let mut offsets = Vec::with_capacity(entries.len().min(want));
+        let mut messages = Vec::with_capacity(entries.len().min(want));
         let read = read_entries(&self.log, &self.state, entries, RetryView::Original).await;
         for (entry, message) in entries.iter().zip(read) {
             match message {
                 Ok(message) if call.selector.matches(message.properties()) => {
+                    if messages.len() >= want {
+                        return Ok(Matching { offsets, messages, left: Some(entry.offset) });
+                    }
                     offsets.push(entry.offset);
                     messages.push(message);
                 }
@@ -380,7 +404,7 @@ impl Broker {
                 Err(ResolveError::Data(error)) => return Err(ReceiveError::Data(error)),
             }
         }
-        Ok((offsets, messages))
+        Ok(Matching { offsets, messages, left: None })
     }
 
     async fn hand_out(
@@ -414,6 +438,7 @@ impl Broker {
             if *accepted {
                 let bounds = self.bounds(choice.source.stream)?;
                 received.rest += bounds.max.saturating_sub(choice.part.next);
+                unfinished.behind |= bounds.max > choice.part.next;
                 deliver(call, choice, delivered.nonce, delivered.delivered_ms, &mut received.deliveries);
             }
         }

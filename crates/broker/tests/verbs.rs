@@ -218,9 +218,9 @@ async fn a_fetcher_reads_waits_and_is_told_where_to_go_on() {
         };
         broker.fetch(&Session::internal(), request).await.expect("fetched")
     });
-    bench.send(0, &["c"]).await;
-    let none = tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("woken").expect("no panic");
-    assert_eq!((none.outcome, none.next), (FetchOutcome::NoneMatched, Offset(3)));
+    bench.send(0, &["c", "d"]).await;
+    let one = tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("woken").expect("no panic");
+    assert_eq!((one.outcome, one.messages.len(), one.next), (FetchOutcome::Found, 1, Offset(4)));
 }
 
 #[tokio::test]

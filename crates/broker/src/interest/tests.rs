@@ -9,6 +9,10 @@ use super::*;
 const STREAM: StreamId = StreamId(7);
 const OTHER: StreamId = StreamId(8);
 
+const fn tagged(tag: u32) -> Touch {
+    Touch::Entry { tag }
+}
+
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
 }
@@ -35,10 +39,10 @@ fn count_woken(waiters: &mut [Waiter]) -> usize {
 fn a_commit_before_the_wait_is_not_lost() {
     let interest = table();
     let mut waiter = interest.register(&[OTHER, STREAM], None).expect("room");
-    interest.on_committed(&[(STREAM, 5)]);
+    interest.on_committed(&[(STREAM, tagged(5))]);
     assert!(woken(&mut waiter));
     assert!(!woken(&mut waiter), "a wake-up counts once");
-    interest.on_committed(&[(STREAM, 5), (OTHER, 5), (STREAM, 6)]);
+    interest.on_committed(&[(STREAM, tagged(5)), (OTHER, tagged(5)), (STREAM, tagged(6))]);
     assert!(woken(&mut waiter));
     assert!(!woken(&mut waiter), "several make one");
 }
@@ -47,9 +51,9 @@ fn a_commit_before_the_wait_is_not_lost() {
 fn a_commit_during_the_look_is_not_lost() {
     let interest = table();
     let mut waiter = interest.register_receiver(&[STREAM], None, 1).expect("room");
-    interest.on_committed(&[(STREAM, 0)]);
+    interest.on_committed(&[(STREAM, tagged(0))]);
     assert!(woken(&mut waiter));
-    interest.on_committed(&[(STREAM, 0)]);
+    interest.on_committed(&[(STREAM, tagged(0))]);
     assert!(woken(&mut waiter), "it was looking, and nobody else is there");
 }
 
@@ -57,19 +61,30 @@ fn a_commit_during_the_look_is_not_lost() {
 fn only_wanted_tags_wake() {
     let interest = table();
     let mut waiter = interest.register(&[STREAM], Some(&[-3, 3])).expect("room");
-    interest.on_committed(&[(STREAM, 5), (OTHER, 3)]);
+    interest.on_committed(&[(STREAM, tagged(5)), (OTHER, tagged(3))]);
     assert!(!woken(&mut waiter));
-    interest.on_committed(&[(STREAM, 5), (STREAM, (-3_i32).cast_unsigned())]);
+    interest.on_committed(&[(STREAM, tagged(5)), (STREAM, tagged((-3_i32).cast_unsigned()))]);
     assert!(woken(&mut waiter));
-    interest.on_committed(&[(STREAM, 0)]);
-    assert!(woken(&mut waiter), "no tag may be any");
+    interest.on_committed(&[(STREAM, tagged(0)), (STREAM, Touch::Cursor)]);
+    assert!(!woken(&mut waiter), "no tag is none of them");
+}
+
+#[test]
+fn a_change_of_place_wakes_receivers_of_every_filter_and_no_reader() {
+    let interest = table();
+    let mut reader = interest.register(&[STREAM], None).expect("room");
+    let mut all = interest.register_receiver(&[STREAM], None, 1).expect("room");
+    let mut tags = interest.register_receiver(&[STREAM], Some(&[4]), 2).expect("room");
+    interest.on_committed(&[(STREAM, Touch::Cursor)]);
+    assert!(!woken(&mut reader));
+    assert!(woken(&mut all) && woken(&mut tags));
 }
 
 #[test]
 fn a_filter_without_tags_wants_none() {
     let interest = table();
     let mut waiter = interest.register(&[STREAM], Some(&[])).expect("room");
-    interest.on_committed(&[(STREAM, 5)]);
+    interest.on_committed(&[(STREAM, tagged(5))]);
     assert!(!woken(&mut waiter));
 }
 
@@ -95,7 +110,7 @@ fn a_full_stream_takes_no_more_and_forgets_those_it_refused() {
     assert_eq!(interest.waiting(), WAITERS_PER_STREAM_MAX);
     waiters.swap_remove(77);
     assert!(interest.register(&[STREAM], None).is_ok());
-    interest.on_committed(&[(STREAM, 0)]);
+    interest.on_committed(&[(STREAM, tagged(0))]);
     assert_eq!(count_woken(&mut waiters), waiters.len());
 }
 
@@ -105,7 +120,7 @@ fn all_readers_wake_but_one_receiver_per_entry() {
     let mut readers: Vec<_> = (0..5).map(|_| interest.register(&[STREAM], None).expect("room")).collect();
     let mut ours = receivers(&interest, 5);
     let mut theirs = vec![interest.register_receiver(&[STREAM], None, 2).expect("room")];
-    interest.on_committed(&[(STREAM, 1), (STREAM, 1)]);
+    interest.on_committed(&[(STREAM, tagged(1)), (STREAM, tagged(1))]);
     assert_eq!(count_woken(&mut readers), 5);
     assert_eq!(count_woken(&mut ours), 2);
     assert_eq!(count_woken(&mut theirs), 1);
@@ -116,7 +131,7 @@ fn receivers_wake_in_turn() {
     let interest = table();
     let mut waiters = receivers(&interest, 3);
     for turn in 0..7 {
-        interest.on_committed(&[(STREAM, 0)]);
+        interest.on_committed(&[(STREAM, tagged(0))]);
         let awake: Vec<_> = waiters.iter_mut().map(woken).collect();
         let expected: Vec<_> = (0..3).map(|place| place == turn % 3).collect();
         assert_eq!(awake, expected, "turn {turn}");
@@ -130,7 +145,7 @@ fn only_entries_that_a_contest_wants_count() {
     let interest = table();
     let enter = |_| interest.register_receiver(&[STREAM], Some(&[4]), 1).expect("room");
     let mut waiters: Vec<_> = (0..3).map(enter).collect();
-    interest.on_committed(&[(STREAM, 1), (STREAM, 4), (STREAM, 9)]);
+    interest.on_committed(&[(STREAM, tagged(1)), (STREAM, tagged(4)), (STREAM, tagged(9))]);
     assert_eq!(count_woken(&mut waiters), 1);
 }
 
@@ -138,7 +153,7 @@ fn only_entries_that_a_contest_wants_count() {
 fn who_goes_without_looking_passes_the_wake_up_on() {
     let interest = table();
     let mut waiters = receivers(&interest, 3);
-    interest.on_committed(&[(STREAM, 0)]);
+    interest.on_committed(&[(STREAM, tagged(0))]);
     drop(waiters.remove(0));
     assert!(woken(&mut waiters[0]), "the next has it");
     drop(waiters.remove(0));
@@ -151,7 +166,7 @@ fn who_goes_without_looking_passes_the_wake_up_on() {
 fn who_is_done_or_found_nothing_passes_nothing_on() {
     let interest = table();
     let mut waiters = receivers(&interest, 3);
-    interest.on_committed(&[(STREAM, 0), (STREAM, 0)]);
+    interest.on_committed(&[(STREAM, tagged(0)), (STREAM, tagged(0))]);
     assert!(woken(&mut waiters[0]) && woken(&mut waiters[1]));
     waiters.remove(0).done();
     assert!(!woken(&mut waiters[0]), "found nothing, waits again");
@@ -163,9 +178,9 @@ fn who_is_done_or_found_nothing_passes_nothing_on() {
 fn a_wake_up_after_the_last_look_is_passed_on_even_by_one_that_is_done() {
     let interest = table();
     let mut first = receivers(&interest, 1).remove(0);
-    interest.on_committed(&[(STREAM, 0)]);
+    interest.on_committed(&[(STREAM, tagged(0))]);
     assert!(woken(&mut first));
-    interest.on_committed(&[(STREAM, 0)]);
+    interest.on_committed(&[(STREAM, tagged(0))]);
     let mut second = receivers(&interest, 1).remove(0);
     first.done();
     assert!(woken(&mut second));
@@ -188,7 +203,7 @@ fn a_wait_ends_with_its_patience_and_can_be_cancelled() {
         let mut wait = Box::pin(waiter.wait(pending()));
         let early = tokio::select! { biased; _ = &mut wait => true, () = ready(()) => false };
         assert!(!early);
-        interest.on_committed(&[(STREAM, 0)]);
+        interest.on_committed(&[(STREAM, tagged(0))]);
     });
     assert!(woken(&mut waiter), "the cancelled wait lost nothing");
 }
@@ -258,7 +273,7 @@ fn nothing_is_left_lying_under_contention() {
             scope.spawn(move || {
                 for _ in 0..MESSAGES / 2 {
                     queue.ready.fetch_add(1, Ordering::Release);
-                    queue.interest.on_committed(&[(stream, 0)]);
+                    queue.interest.on_committed(&[(stream, tagged(0))]);
                 }
             });
         }
@@ -277,7 +292,7 @@ fn fifty_thousand_wait_and_one_wakes() {
     let streams = |n: u64| [StreamId(n), StreamId(n + 100_000)];
     let mut waiters: Vec<_> =
         (0..50_000).map(|n| interest.register(&streams(n), None).expect("room")).collect();
-    interest.on_committed(&[(StreamId(77), 0)]);
+    interest.on_committed(&[(StreamId(77), tagged(0))]);
     assert_eq!(count_woken_without_runtimes(&mut waiters), 1);
     drop(waiters);
     assert!(interest.shards.iter().all(|shard| shard.lock().is_empty()));

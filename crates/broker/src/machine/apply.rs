@@ -6,7 +6,6 @@ use model::{Lsn, StreamId};
 use replica::{ApplyError, Proposal};
 use store::{NewEntry, RecordRef, Views};
 
-use super::BrokerMachine;
 use super::bytes::{Reader, Short};
 use super::due::{self, Waiting};
 use super::order::{self, OrderKey};
@@ -15,6 +14,7 @@ use super::records::{
     OffsetSet, Reference, Release, decode_settled, kind,
 };
 use super::state::CursorKey;
+use super::{BrokerMachine, Touch};
 use crate::streams;
 
 /// An index entry to be, and what is indexed with it.
@@ -103,7 +103,7 @@ impl BrokerMachine {
         for hash in keys {
             views.index_key(*hash, record.lsn, stored_ms);
         }
-        self.touched.push((stream, tag));
+        self.touched.push((stream, Touch::Entry { tag }));
         match cause {
             Cause::None => {}
             Cause::Fired { due_ms, lsn } => self.apply_fired(views, due_ms, lsn),
@@ -152,7 +152,7 @@ impl BrokerMachine {
         }
         drop(cursor);
         self.dirty.cursors.insert(release.key);
-        self.touched.push((release.key.stream, 0));
+        self.touched.push((release.key.stream, Touch::Cursor));
     }
 
     fn apply_settled(&mut self, key: CursorKey, offset: u64) {
@@ -164,7 +164,7 @@ impl BrokerMachine {
         self.dirty.cursors.insert(key);
         if was_full || settled.is_some_and(|held| held.key != OrderKey::NONE) {
             // There is room again, or the next messages of an ordered key may go out now.
-            self.touched.push((key.stream, 0));
+            self.touched.push((key.stream, Touch::Cursor));
         }
     }
 
@@ -190,7 +190,7 @@ impl BrokerMachine {
         self.dirty.cursors.insert(set.key);
         self.watch_deadline(set.key, first);
         if set.how == OffsetHow::Seek {
-            self.touched.push((set.key.stream, 0));
+            self.touched.push((set.key.stream, Touch::Cursor));
         }
     }
 

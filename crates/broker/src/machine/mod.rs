@@ -27,9 +27,18 @@ use command::{Command, Outcome};
 use due::Due;
 use state::{CursorKey, State};
 
+/// What a commit changed about a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touch {
+    /// An entry with this hash of its tag; 0 if it has none.
+    Entry { tag: u32 },
+    /// A group's place in it, or what it holds of it: only its receivers have to look.
+    Cursor,
+}
+
 /// Told what became visible. Called on the group's thread: must be quick.
 pub trait CommitListener: Send + 'static {
-    fn on_committed(&mut self, touched: &[(StreamId, u32)]);
+    fn on_committed(&mut self, touched: &[(StreamId, Touch)]);
 }
 
 /// What a change marked as different from the last checkpoint.
@@ -54,8 +63,8 @@ pub struct BrokerMachine {
     deadlines: BTreeSet<(i64, CursorKey)>,
     deadline_of: BTreeMap<CursorKey, i64>,
     dirty: Dirty,
-    /// Streams that got entries since the last commit, with their tags.
-    touched: Vec<(StreamId, u32)>,
+    /// Streams that changed since the last commit.
+    touched: Vec<(StreamId, Touch)>,
     log: Option<LogReader>,
     views: Option<ViewsReader>,
 }

@@ -4,13 +4,13 @@ use model::{Lsn, StreamId, TopicName};
 use replica::Proposal;
 use store::Entry;
 
-use super::BrokerMachine;
 use super::bytes::Writer;
 use super::due::{Waiting, minute_of};
 use super::records::{
     Cause, DuePrefix, DueWhat, ENTRY_REFERENCE, EncodedMessage, MessagePrefix, Reference, kind,
 };
 use super::state::CursorKey;
+use super::{BrokerMachine, Touch};
 use crate::streams;
 
 /// Records that one tick places at most, so that commands do not wait for long.
@@ -53,7 +53,7 @@ impl BrokerMachine {
             };
             // What was delivered in order comes again from its queue; receivers only have to look.
             let over = cell.cursor.lock().in_order_over(now_ms);
-            self.touched.extend((0..over).map(|_| (key.stream, 0)));
+            self.touched.extend((0..over).map(|_| (key.stream, Touch::Cursor)));
             let expired = cell.cursor.lock().expired(now_ms, RECORDS_PER_TICK_MAX);
             let read = expired
                 .into_iter()
