@@ -19,20 +19,22 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use replica::{Group, Handle, OpenError, ReplicaConfig};
 use store::{Boundary, Bounds, Entry, LogReader, Repair, StoreConfig, ViewsReader};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::BrokerConfig;
 use crate::error::Failed;
 use crate::handing::Handing;
 use crate::in_order::OrderMetrics;
 use crate::interest::{Interest, Waiter};
-use crate::limits::DELIVERY_DELAY_MS_MAX;
+use crate::limits::{CHECKS_WAITING_MAX, DELIVERY_DELAY_MS_MAX};
 use crate::machine::command::{Command, DeliverCommand, Outcome, PutMode};
 use crate::machine::state::{State, Topic};
+use crate::machine::transactions::Rules;
 use crate::machine::{BrokerMachine, CommitListener, Touch};
 use crate::members::Members;
 use crate::offsets::Resets;
 use crate::selector::SelectorCache;
+use crate::transactions::{Asker, TransactionMetrics};
 
 /// All that a broker is opened with.
 #[derive(Debug, Clone)]
@@ -53,7 +55,8 @@ pub struct Broker {
     pub(crate) views: ViewsReader,
     pub(crate) interest: Arc<Interest>,
     pub(crate) selectors: SelectorCache,
-    pub(crate) members: Members,
+    pub(crate) members: Arc<Members>,
+    pub(crate) transaction_metrics: TransactionMetrics,
     pub(crate) resets: Resets,
     /// How far ahead a message may be timed, in milliseconds.
     pub(crate) delivery_delay_max_ms: i64,
@@ -81,7 +84,12 @@ impl Broker {
     pub fn open(doors: &Doors, setup: &Setup) -> Result<Arc<Self>, OpenError> {
         let state = Arc::new(State::default());
         let interest = Arc::new(Interest::new(setup.broker.waiting_max));
-        let machine = BrokerMachine::new(Arc::clone(&state), Box::new(Wake(Arc::clone(&interest))));
+        let members = Arc::new(Members::default());
+        let (checks, to_ask) = mpsc::channel(CHECKS_WAITING_MAX);
+        let transaction_metrics = TransactionMetrics::default();
+        let asker = Asker::new(Arc::clone(&members), checks, transaction_metrics.clone());
+        let machine = BrokerMachine::new(Arc::clone(&state), Box::new(Wake(Arc::clone(&interest))))
+            .with_transactions(transaction_rules(&setup.broker), Box::new(asker));
         let group =
             Group::open(doors, &setup.dir, setup.replica.clone(), &setup.store, setup.repair, machine)?;
         let (log, views) = (group.log_reader(), group.views_reader());
@@ -95,7 +103,8 @@ impl Broker {
             views,
             interest,
             selectors: SelectorCache::default(),
-            members: Members::default(),
+            members,
+            transaction_metrics,
             resets: Resets::default(),
             delivery_delay_max_ms: delivery_delay_max_ms(&setup.store),
             order_metrics: OrderMetrics::default(),
@@ -105,6 +114,9 @@ impl Broker {
             closed: Mutex::new(Some(closed)),
         };
         let broker = Arc::new(broker);
+        broker.transaction_metrics.undecided(broker.state.halves.lock().len());
+        let asking = Self::ask_about(Arc::downgrade(&broker), to_ask);
+        doors.spawn.spawn("broker-transaction-checks", Box::pin(asking));
         broker.start_upkeep();
         Ok(broker)
     }
@@ -127,6 +139,7 @@ impl Broker {
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.group_metrics.register(registry);
         self.order_metrics.register(registry);
+        self.transaction_metrics.register(registry);
         self.store_metrics.register(registry.sub_registry_with_prefix("store"));
     }
 
@@ -300,6 +313,14 @@ impl Messaging for Broker {
 
     async fn check_filter(&self, _: &Session, filter: &Filter) -> Result<(), ReceiveError> {
         self.selectors.get(filter).map(|_| ()).map_err(|error| ReceiveError::Filter(error.to_string()))
+    }
+}
+
+fn transaction_rules(config: &BrokerConfig) -> Rules {
+    Rules {
+        check_interval_ms: config.transaction_check_interval_ms,
+        checks_max: config.transaction_checks_max,
+        undecided_max: config.transactions_undecided_max,
     }
 }
 

@@ -19,6 +19,18 @@ pub struct BrokerConfig {
     /// Host in the message ids of the 4.x protocol where a client came in by a name instead of
     /// an address.
     pub store_host: std::net::SocketAddr,
+    /// Time after which a producer is first asked about an undecided transaction, in milliseconds
+    /// (RocketMQ's `transactionTimeOut`). A message may ask for a later time.
+    pub transaction_timeout_ms: i64,
+    /// Time between two questions about the same transaction, in milliseconds
+    /// (`transactionCheckInterval`).
+    pub transaction_check_interval_ms: i64,
+    /// Questions about one transaction (`transactionCheckMax`); then its message goes to the topic
+    /// `TRANS_CHECK_MAX_TIME_TOPIC`. A question that nobody is there to be asked does not count.
+    pub transaction_checks_max: u32,
+    /// Most undecided transactions; more half messages are refused until some are decided. Each
+    /// takes about 150 bytes of memory.
+    pub transactions_undecided_max: usize,
     /// Most waiting receive and fetch calls.
     pub waiting_max: usize,
 }
@@ -32,6 +44,10 @@ impl Default for BrokerConfig {
             auto_create_groups: true,
             auto_create_queues_max: 8,
             store_host: std::net::SocketAddr::from(([127, 0, 0, 1], 10_911)),
+            transaction_timeout_ms: 6_000,
+            transaction_check_interval_ms: 30_000,
+            transaction_checks_max: 15,
+            transactions_undecided_max: 1_000_000,
             waiting_max: 100_000,
         }
     }

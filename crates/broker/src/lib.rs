@@ -36,6 +36,7 @@ mod route;
 pub mod selector;
 mod settle;
 pub mod streams;
+mod transactions;
 
 pub use broker::{Broker, Setup, verify};
 pub use config::BrokerConfig;

@@ -20,6 +20,12 @@ pub const KEYS_PER_MESSAGE_MAX: usize = 32;
 pub const DELIVERY_DELAY_MS_MAX: i64 = 3 * 86_400_000;
 /// Wait of one receive or fetch call.
 pub const WAIT_MS_MAX: i64 = 60_000;
+/// Checks of transactions that wait to be told to producers. The next ones wait in the log.
+pub const CHECKS_WAITING_MAX: usize = 4_096;
+/// Producers that one check is offered to, if those before do not take it.
+pub const PRODUCERS_ASKED_PER_CHECK_MAX: usize = 8;
+/// Room that a half message's properties leave for what is added later (the number of checks).
+pub const HALF_PROPERTIES_SPARE_BYTES: usize = 64;
 /// In how many of a hundred receives the retries are looked at before the topic's own queues
 /// (RocketMQ's `popFromRetryProbability`).
 pub const RETRY_FIRST_PERCENT: u64 = 20;

@@ -19,6 +19,7 @@ use crate::limits::KEYS_PER_MESSAGE_MAX;
 use crate::machine::command::{Command, Outcome, PlacedMessage, PutMode, Refusal};
 use crate::machine::records::{EncodedMessage, KeyHashes};
 use crate::machine::state::Topic;
+use crate::transactions;
 
 impl Broker {
     pub(crate) async fn do_publish(
@@ -38,6 +39,10 @@ impl Broker {
             check(message, &topic, request.check_kind)?;
         }
         let queue = choose_queue(&topic, request.queue, request.messages.first())?;
+        if request.messages.iter().any(transactions::is_half) {
+            let half = self.publish_half(session, request, &topic, queue).await?;
+            return Ok(Published { entries: vec![half] });
+        }
         let store_host = self.store_host(session);
         let due_ms = match request.messages.as_slice() {
             [message] => due_ms(&message.properties, self.now_ms(), self.delivery_delay_max_ms)?,
@@ -111,7 +116,7 @@ impl Broker {
     }
 }
 
-fn published(
+pub(crate) fn published(
     queue: QueueId,
     store_host: SocketAddr,
     placed: PlacedMessage,
@@ -145,9 +150,6 @@ fn check(message: &NewMessage, topic: &Topic, check_kind: bool) -> Result<(), Pu
         return Err(PublishError::PropertiesTooLarge { bytes: properties, max: PROPERTIES_BYTES_MAX });
     }
     let kind = MessageKind::of(&message.properties);
-    if kind == MessageKind::Transaction {
-        return Err(PublishError::Illegal("transactions are not supported yet".to_owned()));
-    }
     let exempt = name.is_retry()
         || name.is_dead_letters()
         || message.properties.get(properties::TRANSFER_FLAG).is_some();
@@ -206,7 +208,11 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// When a message is to be delivered, if not at once. A delay level beats the timer properties.
-fn due_ms(properties: &Properties, now_ms: i64, delay_max_ms: i64) -> Result<Option<i64>, PublishError> {
+pub(crate) fn due_ms(
+    properties: &Properties,
+    now_ms: i64,
+    delay_max_ms: i64,
+) -> Result<Option<i64>, PublishError> {
     let number = |key: &'static str| {
         properties.get(key).map(|text| {
             let bad = || PublishError::DeliveryTime(format!("{key} is `{text}`, not a number"));
@@ -257,7 +263,7 @@ pub(crate) fn encode_message(
 }
 
 /// What a message is found by: its unique id and each of its keys.
-fn key_hashes(topic: &TopicName, properties: &Properties) -> KeyHashes {
+pub(crate) fn key_hashes(topic: &TopicName, properties: &Properties) -> KeyHashes {
     let unique = properties.get(properties::UNIQUE_ID).into_iter();
     let keys = properties.get(properties::KEYS).unwrap_or_default().split(' ').filter(|key| !key.is_empty());
     let all = unique.chain(keys).take(KEYS_PER_MESSAGE_MAX);

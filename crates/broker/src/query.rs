@@ -6,6 +6,8 @@ use model::{Lsn, Session, StoredMessage, TopicName, properties};
 
 use crate::broker::Broker;
 use crate::error::Failed;
+use crate::machine::records::kind;
+use crate::machine::transactions::message_of_half;
 use crate::publish::key_hash;
 use crate::resolve::{ResolveError, RetryView, locate, read_entries};
 
@@ -29,6 +31,9 @@ impl Broker {
                 if lsn >= self.committed() {
                     return Err(QueryError::NotFound);
                 }
+                if let Some(half) = self.half_message(lsn)? {
+                    return Ok(vec![half]);
+                }
                 Ok(vec![locate(&self.log, &self.state, lsn).await?.message])
             }
             MessageQuery::Offset { topic, queue, offset } => {
@@ -49,6 +54,15 @@ impl Broker {
                 self.matching(&topic, &key, kind, found).await
             }
         }
+    }
+
+    /// The half message at a position, as it lies in the half topic.
+    fn half_message(&self, lsn: Lsn) -> Result<Option<StoredMessage>, QueryError> {
+        let record = self.log.record(lsn, 0).map_err(ResolveError::from)?;
+        if record.kind != kind::HALF {
+            return Ok(None);
+        }
+        message_of_half(&record.payload).map(Some).map_err(|error| QueryError::Data(error.to_string()))
     }
 
     /// Hashes collide: the key must really be there.

@@ -103,6 +103,12 @@ pub(crate) async fn read_entries(
     messages
 }
 
+/// Reads one record's payload.
+pub(crate) async fn read_record(log: &LogReader, lsn: Lsn, len: u32) -> Result<Bytes, ResolveError> {
+    let read = read_many(log, &[(lsn, len)]).await.pop();
+    read.unwrap_or(Err(ReadError::Trimmed { lsn, start: lsn })).map_err(Into::into)
+}
+
 async fn read_many(log: &LogReader, wants: &[(Lsn, u32)]) -> Vec<Result<Bytes, ReadError>> {
     let cached: Option<Vec<_>> = wants.iter().map(|(lsn, len)| log.cached(*lsn, *len).map(Ok)).collect();
     if let Some(cached) = cached {

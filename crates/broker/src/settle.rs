@@ -27,9 +27,7 @@ impl Broker {
         match request {
             Settle::SendBack(back) => self.send_back(session, back).await,
             Settle::DeadLetter { receipt, .. } => self.dead_letter(session, receipt).await,
-            Settle::Transaction(_) => {
-                Err(SettleError::Illegal("transactions are not supported yet".to_owned()))
-            }
+            Settle::Transaction(end) => self.end_transaction(end).await,
         }
     }
 

@@ -93,6 +93,7 @@ refusals!(SettleError {
     SettleError::MessageNotFound => MessageNotFound,
     SettleError::GroupNotFound(_) => ConsumerGroupNotFound,
     SettleError::Illegal(_) => BadRequest,
+    SettleError::TooLate { .. } => InvalidTransactionId,
     SettleError::Denied(_) => Forbidden,
     SettleError::Unavailable(_) => InternalServerError,
     SettleError::Internal(_) => InternalServerError,
@@ -162,6 +163,8 @@ pub(crate) fn of_transaction(error: SettleError) -> Refusal {
             Code::InvalidTransactionId,
             "the transaction is not there (any more): it was decided already, or never begun",
         ),
+        // Another topic than that of the half message, say.
+        SettleError::Illegal(why) => Refusal::new(Code::InvalidTransactionId, why),
         other => other.into(),
     }
 }

@@ -159,10 +159,9 @@ fn reconnect() -> Command {
 /// What a notice is on this wire; `None`: nothing, the server balances and keeps the progress.
 pub(crate) fn command_of(notice: Notice) -> Option<Command> {
     match notice {
-        Notice::CheckTransaction { message, producer_group, .. } => {
+        Notice::CheckTransaction { message, .. } => {
             let transaction_id = message.offset_id();
-            // Producers are grouped by topic, and a half message may lie in a topic of the system.
-            let message = outbound::message(&message, producer_group.as_str(), Bodies::AsStored);
+            let message = outbound::message(&message, message.topic(), Bodies::AsStored);
             let command = RecoverOrphanedTransactionCommand { message: Some(message), transaction_id };
             Some(Command::RecoverOrphanedTransactionCommand(command))
         }

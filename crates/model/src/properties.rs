@@ -43,6 +43,8 @@ pub const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
 pub const TIMER_OUT_MS: &str = "TIMER_OUT_MS";
 pub const TRANSACTION_ID: &str = "__transactionId__";
 pub const CHECK_IMMUNITY_SECONDS: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
+/// How often a producer was asked about a half message.
+pub const TRANSACTION_CHECK_TIMES: &str = "TRANSACTION_CHECK_TIMES";
 pub const TRANSFER_FLAG: &str = "TRANSFER_FLAG";
 pub const TRACE_CONTEXT: &str = "TRACE_CONTEXT";
 /// The producer's own name for its host (5.x).
@@ -98,7 +100,7 @@ pub const RESERVED: &[&str] = &[
     "TIMER_ENQUEUE_MS",
     "TIMER_DEQUEUE_MS",
     TRANSACTION_ID,
-    "TRANSACTION_CHECK_TIMES",
+    TRANSACTION_CHECK_TIMES,
     CHECK_IMMUNITY_SECONDS,
     "TRAN_PREPARED_QUEUE_OFFSET",
     TRANSFER_FLAG,

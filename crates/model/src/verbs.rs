@@ -417,6 +417,11 @@ pub enum SettleError {
     GroupNotFound(GroupName),
     #[error("illegal: {0}")]
     Illegal(String),
+    /// A producer's own word on a transaction after the time that it asked not to be checked in.
+    #[error(
+        "the outcome comes {passed_ms} ms after the half message, later than the {max_ms} ms asked for: wait to be asked"
+    )]
+    TooLate { passed_ms: i64, max_ms: i64 },
     #[error("not permitted: {0}")]
     Denied(String),
     #[error("the engine cannot write now: {0}")]
@@ -428,7 +433,7 @@ pub enum SettleError {
 impl Kinded for SettleError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Stale => Kind::Conflict,
+            Self::Stale | Self::TooLate { .. } => Kind::Conflict,
             Self::MessageNotFound | Self::GroupNotFound(_) => Kind::NotFound,
             Self::Illegal(_) => Kind::Invalid,
             Self::Denied(_) => Kind::Denied,

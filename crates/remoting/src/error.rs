@@ -146,7 +146,7 @@ impl From<SettleError> for Failure {
     fn from(error: SettleError) -> Self {
         use SettleError as E;
         let code = match &error {
-            E::Stale => code::ILLEGAL_OPERATION,
+            E::Stale | E::TooLate { .. } => code::ILLEGAL_OPERATION,
             E::GroupNotFound(_) => code::SUBSCRIPTION_GROUP_NOT_EXIST,
             E::MessageNotFound | E::Illegal(_) | E::Internal(_) => code::SYSTEM_ERROR,
             E::Denied(_) => code::NO_PERMISSION,

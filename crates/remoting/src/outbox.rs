@@ -16,6 +16,9 @@ use crate::frame::{Body, Command, FLAG_ONEWAY};
 use crate::header::Fields;
 use crate::limits::{CALL_TIMEOUT_MS, NOTICES_WAITING_MAX};
 
+/// Where half messages are said to lie.
+const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
+
 /// Something for the connection's driver to send.
 #[derive(Debug)]
 pub(crate) enum Push {
@@ -89,7 +92,8 @@ fn check_transaction(message: &StoredMessage, transaction_id: &str) -> Command {
         .with("commitLogOffset", message.lsn())
         .with("msgId", message.property(properties::UNIQUE_ID).unwrap_or(transaction_id))
         .with("offsetMsgId", message.offset_id())
-        .with("topic", message.topic())
+        // The message itself names its real topic.
+        .with("topic", HALF_TOPIC)
         .with("tranStateTableOffset", message.offset())
         .with("transactionId", transaction_id);
     Command::request(push::CHECK_TRANSACTION_STATE, fields, message.bytes().clone().into())

@@ -82,6 +82,9 @@ impl BrokerMachine {
             }
             kind::EXTEND => self.apply_extend(record.lsn, &Extend::decode(record.payload).map_err(short)?),
             kind::OFFSET => self.apply_offset(&OffsetSet::decode(record.payload).map_err(short)?),
+            kind::HALF => self.apply_half(record).map_err(short)?,
+            kind::HALF_END => self.apply_half_end(views, record.payload).map_err(short)?,
+            kind::HALF_CHECK => self.apply_half_check(record.payload).map_err(short)?,
             kind::CATALOGUE => {
                 let change = serde_json::from_slice(record.payload).map_err(|e| refused(record, e))?;
                 self.apply_catalogue(views, change);
@@ -108,6 +111,7 @@ impl BrokerMachine {
             Cause::None => {}
             Cause::Fired { due_ms, lsn } => self.apply_fired(views, due_ms, lsn),
             Cause::Settles { key, offset } => self.apply_settled(key, offset),
+            Cause::EndsHalf { lsn } => self.apply_half_ended(views, lsn),
         }
     }
 

@@ -23,6 +23,10 @@ pub enum Command {
         message: EncodedMessage,
         due_ms: i64,
     },
+    /// A half message.
+    PublishHalf(NewHalf),
+    /// The outcome of a half message.
+    EndHalf(EndHalf),
     /// Hand out messages that the caller has chosen.
     Deliver(DeliverCommand),
     /// Take back what was handed out to a caller that had gone.
@@ -117,6 +121,34 @@ pub struct SendBackCommand {
     pub delay_ms: i64,
 }
 
+/// A half message, encoded as it stands in the half topic.
+#[derive(Debug)]
+pub struct NewHalf {
+    /// The queue that it is for.
+    pub stream: StreamId,
+    pub group: GroupName,
+    pub bytes: Vec<u8>,
+    /// Until a producer is asked for the first time.
+    pub check_after_ms: i64,
+}
+
+#[derive(Debug)]
+pub struct EndHalf {
+    pub lsn: Lsn,
+    pub outcome: HalfOutcome,
+}
+
+#[derive(Debug)]
+pub enum HalfOutcome {
+    /// The message becomes visible in its queue, at once or at a time.
+    Commit {
+        stream: StreamId,
+        message: EncodedMessage,
+        due_ms: Option<i64>,
+    },
+    Rollback,
+}
+
 /// Where a message was placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlacedMessage {
@@ -157,8 +189,14 @@ pub struct Extended {
 /// Why the machine did nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    DiskFull { used_percent: u32 },
+    DiskFull {
+        used_percent: u32,
+    },
     Exists,
     NotFound,
     Illegal(String),
+    /// As many half messages are undecided as there may be.
+    TooManyUndecided {
+        max: usize,
+    },
 }

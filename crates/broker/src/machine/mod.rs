@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`records`] (all that can happen), [`state`], [`cursor`], [`order`], [`due`], [`command`],
 //! [`propose`] (checks a wish, places records), [`apply`] (the only place where state changes),
-//! [`tick`] (what time demands), [`objects`] (checkpoints).
+//! [`tick`] (what time demands), [`transactions`] and [`halves`], [`objects`] (checkpoints).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,16 +16,19 @@ pub mod bytes;
 pub mod command;
 pub mod cursor;
 pub mod due;
+pub mod halves;
 mod objects;
 pub mod order;
 mod propose;
 pub mod records;
 pub mod state;
 mod tick;
+pub mod transactions;
 
 use command::{Command, Outcome};
 use due::Due;
 use state::{CursorKey, State};
+use transactions::Transactions;
 
 /// What a commit changed about a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +51,7 @@ struct Dirty {
     groups: BTreeSet<u32>,
     cursors: BTreeSet<CursorKey>,
     key_values: BTreeSet<(String, String)>,
+    halves: BTreeSet<Lsn>,
 }
 
 /// The machine of one replica group.
@@ -57,6 +61,7 @@ pub struct BrokerMachine {
     due: Due,
     /// After a read that failed: nothing due is tried before this time.
     due_not_before_ms: i64,
+    transactions: Transactions,
     next_topic_id: u32,
     next_group_id: u32,
     /// Cursors by the time of their next deadline.
@@ -77,6 +82,7 @@ impl BrokerMachine {
             listener,
             due: Due::default(),
             due_not_before_ms: 0,
+            transactions: Transactions::default(),
             next_topic_id: 1,
             next_group_id: 1,
             deadlines: BTreeSet::new(),
@@ -145,10 +151,11 @@ impl Machine for BrokerMachine {
     fn next_due_ms(&self) -> Option<i64> {
         let deadline = self.deadlines.first().map(|(at, _)| *at);
         let due = self.due.next_ms().map(|at| at.max(self.due_not_before_ms));
-        [deadline, due].into_iter().flatten().min()
+        [deadline, due, self.next_half_ms()].into_iter().flatten().min()
     }
 
     fn committed(&mut self, _commit: Lsn) {
+        self.ask_about_halves();
         if !self.touched.is_empty() {
             self.listener.on_committed(&self.touched);
             self.touched.clear();
@@ -157,5 +164,9 @@ impl Machine for BrokerMachine {
 
     fn checkpoint(&mut self, views: &mut Views) {
         self.store_objects(views);
+    }
+
+    fn trimming(&mut self, before: Lsn, proposal: &mut Proposal<'_>) {
+        self.discard_halves_below(before, proposal);
     }
 }

@@ -5,6 +5,8 @@
 //! g/<name>                    JSON {id, config}
 //! c/<group u32 BE><stream u64 BE>   cursor, see `Cursor::encode`
 //! k/<namespace>\0<key>        value
+//! h/<position u64 BE>         an undecided half message, see `Half::encode`
+//! n/halves                    number of the next half message u64
 //! m/machine                   next topic id u32, next group id u32, due index
 //! ```
 
@@ -17,9 +19,11 @@ use super::BrokerMachine;
 use super::bytes::{Reader, Short, Writer};
 use super::cursor::Cursor;
 use super::due::Due;
+use super::halves::Half;
 use super::state::CursorKey;
 
 const MACHINE: &[u8] = b"m/machine";
+const NEXT_HALF: &[u8] = b"n/halves";
 
 #[derive(Serialize, Deserialize)]
 struct Numbered<C> {
@@ -37,6 +41,10 @@ pub(super) fn group_key(name: &GroupName) -> Vec<u8> {
 
 pub(super) fn cursor_key(key: CursorKey) -> Vec<u8> {
     [&b"c/"[..], &key.group_id.to_be_bytes(), &key.stream.get().to_be_bytes()].concat()
+}
+
+pub(super) fn half_key(lsn: Lsn) -> Vec<u8> {
+    [&b"h/"[..], &lsn.get().to_be_bytes()].concat()
 }
 
 fn key_value_key(namespace: &str, key: &str) -> Vec<u8> {
@@ -83,6 +91,7 @@ impl BrokerMachine {
                 None => views.remove_object(&key_value_key(&namespace, &key)),
             }
         }
+        self.store_halves(views);
         bytes.clear();
         let mut writer = Writer(&mut bytes);
         writer.u32(self.next_topic_id);
@@ -91,9 +100,24 @@ impl BrokerMachine {
         views.put_object(MACHINE, &bytes);
     }
 
+    fn store_halves(&mut self, views: &mut Views) {
+        let mut halves = self.state.halves.lock();
+        let mut bytes = Vec::new();
+        for lsn in std::mem::take(&mut self.dirty.halves) {
+            let Some(half) = halves.get_mut(lsn) else { continue };
+            half.has_object = true;
+            bytes.clear();
+            half.encode(&mut Writer(&mut bytes));
+            views.put_object(&half_key(lsn), &bytes);
+        }
+        if halves.next_offset() > 0 {
+            views.put_object(NEXT_HALF, &halves.next_offset().to_le_bytes());
+        }
+    }
+
     pub(super) fn load_objects(&mut self, objects: &ViewsReader) -> Result<(), ApplyError> {
         let mut failed = None;
-        for prefix in [&b"m/"[..], b"t/", b"g/", b"c/", b"k/"] {
+        for prefix in [&b"m/"[..], b"t/", b"g/", b"c/", b"k/", b"h/", b"n/"] {
             let scanned = objects.scan_objects(prefix, &mut |key, value| {
                 if failed.is_none() {
                     failed = self.load_object(key, value).err();
@@ -129,6 +153,15 @@ impl BrokerMachine {
                 let cursor = Cursor::decode(&mut Reader(value)).map_err(bad)?;
                 self.watch_deadline(key, cursor.first_deadline_ms());
                 *self.state.cursor_or_new(key).cursor.lock() = cursor;
+            }
+            Some(b'h') => {
+                let lsn = key.get(2..).and_then(|lsn| lsn.try_into().ok()).ok_or_else(|| bad(Short))?;
+                let half = Half::decode(&mut Reader(value)).map_err(bad)?;
+                self.state.halves.lock().on_arrived(Lsn(u64::from_be_bytes(lsn)), half);
+            }
+            Some(b'n') => {
+                let next = Reader(value).u64().map_err(bad)?;
+                self.state.halves.lock().restore_offset(next);
             }
             _ => {
                 let text = String::from_utf8_lossy(key.get(2..).unwrap_or_default()).into_owned();

@@ -34,6 +34,8 @@ impl BrokerMachine {
             Command::PublishDue { stream, message, due_ms } => {
                 self.publish_due(stream, message, due_ms, proposal)
             }
+            Command::PublishHalf(half) => self.publish_half(half, proposal),
+            Command::EndHalf(end) => self.end_half(end, proposal),
             Command::Deliver(deliver) => self.deliver(deliver, proposal),
             Command::Release(release) => self.release(release, proposal),
             Command::Ack(items) => self.ack(&items, proposal),

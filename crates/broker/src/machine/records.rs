@@ -19,7 +19,9 @@
 //! Extend       group u32, stream u64, offset varint, delivered ms i64, deadline ms i64
 //! Offset       group u32, stream u64, offset varint, how u8 (0 commit, 1 seek, 2 start)
 //! Topic, Group, KeyValue, Mode   JSON of the object (deletions: see the enum)
+//! Half, HalfEnd, HalfCheck   see `transactions`
 //! cause        0 | 1 fired: due ms i64, position u64 | 2 settles: group u32, stream u64, offset varint
+//!              | 3 ends a half message: position u64
 //! ```
 
 use model::{GroupConfig, Lsn, StreamId, TopicConfig};
@@ -46,6 +48,12 @@ pub mod kind {
     pub const ORDERED: u8 = 16;
     /// Deliveries that nobody got are taken back.
     pub const RELEASE: u8 = 17;
+    /// A half message.
+    pub const HALF: u8 = 10;
+    /// A half message ends without a message of its own cause.
+    pub const HALF_END: u8 = 11;
+    /// A producer is asked about a half message.
+    pub const HALF_CHECK: u8 = 12;
 }
 
 /// Flag of an index entry: the record is a [`Reference`], not a message.
@@ -67,6 +75,10 @@ pub enum Cause {
     Settles {
         key: CursorKey,
         offset: u64,
+    },
+    /// A half message ends: this is what it became.
+    EndsHalf {
+        lsn: Lsn,
     },
 }
 
@@ -208,6 +220,10 @@ impl Cause {
                 out.u64(key.stream.get());
                 out.varint(offset);
             }
+            Self::EndsHalf { lsn } => {
+                out.u8(3);
+                out.u64(lsn.get());
+            }
         }
     }
 
@@ -216,6 +232,7 @@ impl Cause {
             0 => Ok(Self::None),
             1 => Ok(Self::Fired { due_ms: from.i64()?, lsn: Lsn(from.u64()?) }),
             2 => Ok(Self::Settles { key: key(from)?, offset: from.varint()? }),
+            3 => Ok(Self::EndsHalf { lsn: Lsn(from.u64()?) }),
             _ => Err(Short),
         }
     }
@@ -238,7 +255,7 @@ fn decode_keys(from: &mut Reader<'_>) -> Result<KeyHashes, Short> {
 }
 
 /// Writes a prefix behind its own length.
-fn prefixed(out: &mut Vec<u8>, write: impl FnOnce(&mut Writer<'_>)) {
+pub(super) fn prefixed(out: &mut Vec<u8>, write: impl FnOnce(&mut Writer<'_>)) {
     let at = out.len();
     out.extend_from_slice(&[0, 0]);
     write(&mut Writer(out));
@@ -248,7 +265,8 @@ fn prefixed(out: &mut Vec<u8>, write: impl FnOnce(&mut Writer<'_>)) {
     }
 }
 
-fn prefix<'a>(payload: &'a [u8]) -> Result<(usize, Reader<'a>), Short> {
+/// The length of a prefix, and what stands in it.
+pub(super) fn split_prefix(payload: &[u8]) -> Result<(usize, Reader<'_>), Short> {
     let mut reader = Reader(payload);
     let len = usize::from(reader.u16()?);
     let inside = payload.get(2..len).ok_or(Short)?;
@@ -268,7 +286,7 @@ impl MessagePrefix {
 
     /// The prefix and its length.
     pub fn decode(payload: &[u8]) -> Result<(Self, usize), Short> {
-        let (len, mut from) = prefix(payload)?;
+        let (len, mut from) = split_prefix(payload)?;
         let cause = Cause::decode(&mut from)?;
         let stream = StreamId(from.u64()?);
         let tag = from.u32()?;
@@ -336,7 +354,7 @@ impl DuePrefix {
     }
 
     pub fn decode(payload: &[u8]) -> Result<(Self, usize), Short> {
-        let (len, mut from) = prefix(payload)?;
+        let (len, mut from) = split_prefix(payload)?;
         let (due_ms, stored_ms) = (from.i64()?, from.i64()?);
         let what = match from.u8()? {
             0 => DueWhat::Reference {

@@ -12,6 +12,7 @@ use model::{GroupConfig, GroupName, QueueId, StreamId, TopicConfig, TopicName};
 use parking_lot::{Mutex, RwLock};
 
 use super::cursor::Cursor;
+use super::halves::Halves;
 use crate::streams;
 
 /// Names the progress of one group in one stream.
@@ -69,11 +70,17 @@ type CursorShard = RwLock<HashMap<CursorKey, Arc<CursorCell>>>;
 pub struct State {
     catalogue: RwLock<Catalogue>,
     cursors: [CursorShard; SHARDS],
+    /// Half messages that are undecided.
+    pub halves: Mutex<Halves>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { catalogue: RwLock::default(), cursors: std::array::from_fn(|_| RwLock::default()) }
+        Self {
+            catalogue: RwLock::default(),
+            cursors: std::array::from_fn(|_| RwLock::default()),
+            halves: Mutex::default(),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ const LOAD_STEP: usize = 4_096;
 const READ_RETRY_MS: i64 = 1_000;
 
 /// A record that should be there could not be read now. Nothing may be concluded from that.
-struct Unreadable;
+pub(super) struct Unreadable;
 
 /// The message that a retry refers to.
 struct Original {
@@ -36,6 +36,7 @@ impl BrokerMachine {
     pub(super) fn tick_all(&mut self, proposal: &mut Proposal<'_>) {
         self.tick_deadlines(proposal);
         self.tick_due(proposal);
+        self.tick_halves(proposal);
     }
 
     // === deliveries whose time is over ===
@@ -118,7 +119,7 @@ impl BrokerMachine {
             return Err(Unreadable);
         }
         let Some(entry) = found.first().filter(|entry| entry.offset == offset) else { return Ok(None) };
-        let Some(payload) = self.read(entry.lsn, entry.len)? else { return Ok(None) };
+        let Some(payload) = self.read_record(entry.lsn, entry.len)? else { return Ok(None) };
         if entry.flags & ENTRY_REFERENCE != 0 {
             let reference = Reference::decode(&payload).map_err(|_| Unreadable)?;
             return Ok(Some(Original {
@@ -135,7 +136,7 @@ impl BrokerMachine {
     }
 
     /// A record's payload; `None` if retention has deleted it.
-    fn read(&self, lsn: Lsn, len: u32) -> Result<Option<bytes::Bytes>, Unreadable> {
+    pub(super) fn read_record(&self, lsn: Lsn, len: u32) -> Result<Option<bytes::Bytes>, Unreadable> {
         match self.log.as_ref().ok_or(Unreadable)?.read(lsn, len) {
             Ok(payload) => Ok(Some(payload)),
             Err(store::ReadError::Trimmed { .. }) => Ok(None),
@@ -198,7 +199,7 @@ impl BrokerMachine {
     fn fire(&mut self, waiting: Waiting, proposal: &mut Proposal<'_>) -> Result<(), Unreadable> {
         debug_assert!(minute_of(waiting.due_ms) <= minute_of(proposal.now_ms));
         let cause = Cause::Fired { due_ms: waiting.due_ms, lsn: waiting.lsn };
-        let payload = self.read(waiting.lsn, waiting.len)?;
+        let payload = self.read_record(waiting.lsn, waiting.len)?;
         let decoded = payload.as_ref().and_then(|payload| DuePrefix::decode(payload).ok());
         let (Some(payload), Some((prefix, at))) = (payload, decoded) else {
             tracing::error!(

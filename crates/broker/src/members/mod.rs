@@ -165,6 +165,12 @@ impl Members {
         self.table.read().pick_producer(group)
     }
 
+    /// Whether anybody of a producer group is there.
+    #[must_use]
+    pub fn has_producer(&self, group: &GroupName) -> bool {
+        self.table.read().has_producer(group)
+    }
+
     /// The session that a client was last heard on.
     #[must_use]
     pub fn session_of(&self, client_id: &str) -> Option<Session> {

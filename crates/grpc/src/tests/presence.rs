@@ -108,11 +108,7 @@ async fn an_undecided_transaction_is_asked_for_and_answered() {
     telemetry.agree(producer_settings("t")).await;
     let session = server.engine.beats.lock()[0].0.clone();
     let notice = model::Notice::CheckTransaction {
-        message: stored(
-            "RMQ_SYS_TRANS_HALF_TOPIC",
-            model::Lsn(4_660),
-            "UNIQ_KEY\u{1}id\u{2}TRAN_MSG\u{1}true\u{2}",
-        ),
+        message: stored("t", model::Lsn(4_660), "UNIQ_KEY\u{1}id\u{2}TRAN_MSG\u{1}true\u{2}"),
         producer_group: group_name("t"),
         transaction_id: "inner".to_owned(),
     };

@@ -1,10 +1,11 @@
 //! `END_TRANSACTION`: the outcome of a half message (`EndTransactionProcessor`). "Unknown" gets
-//! no answer at all.
+//! no answer at all. A second outcome changes nothing and is answered as the first was: the original
+//! does not see that it is the second.
 
 use std::sync::Arc;
 
 use model::message::flags;
-use model::verbs::{Settle, TransactionEnd, TransactionOutcome};
+use model::verbs::{Settle, SettleError, TransactionEnd, TransactionOutcome};
 use model::{GroupName, Lsn, Offset, TopicName};
 
 use crate::error::Failure;
@@ -35,6 +36,9 @@ pub(super) async fn end(link: &Arc<Link>, request: &Command) -> Result<Option<Co
         transaction_id: text("transactionId"),
         from_check: fields.flag("fromTransactionCheck"),
     };
-    link.engine().settle(&link.session, Settle::Transaction(end)).await?;
+    match link.engine().settle(&link.session, Settle::Transaction(end)).await {
+        Ok(()) | Err(SettleError::Stale) => {}
+        Err(error) => return Err(error.into()),
+    }
     Ok((outcome != TransactionOutcome::Unknown).then(done))
 }

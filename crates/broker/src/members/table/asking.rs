@@ -42,6 +42,10 @@ impl Table {
         members.filter_map(|(id, member)| self.member(id, member.session, member.since_ms, None)).collect()
     }
 
+    pub(in crate::members) fn has_producer(&self, name: &GroupName) -> bool {
+        self.producers.get(name).is_some_and(|group| !group.members.is_empty())
+    }
+
     pub(in crate::members) fn pick_producer(&self, name: &GroupName) -> Option<Member> {
         let (id, member) = self.producers.get(name)?.pick()?;
         self.member(id, member.session, member.since_ms, None)
