@@ -1,10 +1,16 @@
 //! Every check of the project in one command, cheapest first; the first failure ends it.
-use crate::{CASES_AT_ONCE, E2eOptions, KillOptions, ServerKind, TestOptions, e2e, kill, paths, process};
+use crate::{
+    CASES_AT_ONCE, E2eOptions, KillOptions, ServerKind, SqlOptions, TestOptions, e2e, kill, paths, process,
+    sql,
+};
 use anyhow::Result;
 use std::process::{Command, ExitCode};
 
 /// Kills in this run; the full loop is `cargo xtask kill`.
 const KILLS: u32 = 5;
+
+/// Random expressions in this run; more are `cargo xtask sql --random`.
+const SQL_QUESTIONS: u64 = 5_000;
 
 /// Checks that are a cargo command.
 const CARGO_CHECKS: [(&str, &[&str]); 4] = [
@@ -20,6 +26,11 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
     }
     if options.without_clients {
         return Ok(ExitCode::SUCCESS);
+    }
+    announce("filters against the original's");
+    let verdict = sql::run(&SqlOptions { seed: 1, random: SQL_QUESTIONS })?;
+    if verdict != ExitCode::SUCCESS {
+        return Ok(verdict);
     }
     announce("end to end");
     let verdict = e2e::run(&E2eOptions {

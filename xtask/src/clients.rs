@@ -91,6 +91,18 @@ pub(crate) const OPERATOR: Client = Client {
     }),
 };
 
+/// The original's filter library, asked by `sql`.
+pub(crate) const SQL_ORACLE: Client = Client {
+    name: "sql-oracle",
+    language: Language::Java(Java {
+        folder: "sql-oracle",
+        version: None,
+        sources: &["sql-oracle/src"],
+        main: "sql.Main",
+        flags: SMALL,
+    }),
+};
+
 /// The load programs of `versus`, one for each protocol.
 pub(crate) const LOAD_REMOTING: Client = Client {
     name: "java-load-remoting",

@@ -21,6 +21,7 @@ mod process;
 mod program;
 mod report;
 mod server_under_test;
+mod sql;
 mod versus;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -41,6 +42,8 @@ enum Command {
     Kill(KillOptions),
     /// Write `docs/outcomes.md` anew from the recorded outcomes of end-to-end runs.
     Outcomes,
+    /// Compare our SQL92 filters with the original's filter library.
+    Sql(SqlOptions),
     /// Measure Apogee and the real RocketMQ side by side.
     Versus(versus::Options),
     /// Run every check of the project.
@@ -95,6 +98,16 @@ pub(crate) struct KillOptions {
 }
 
 #[derive(clap::Args, Clone)]
+pub(crate) struct SqlOptions {
+    /// What decides the random expressions.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Random expressions beside the fixed table.
+    #[arg(long, default_value_t = 100_000)]
+    random: u64,
+}
+
+#[derive(clap::Args, Clone)]
 pub(crate) struct TestOptions {
     /// Leave out what needs the official clients.
     #[arg(long)]
@@ -116,6 +129,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::E2e(options) => e2e::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Outcomes => outcomes::write_page().map(|()| ExitCode::SUCCESS),
+        Command::Sql(options) => sql::run(&options),
         Command::Versus(options) => versus::run(&options),
         Command::Test(options) => checks::run(&options),
     }

@@ -225,7 +225,12 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
             .args(["build", "--quiet", "--profile", profile, "--bin", "apogee"])
             .current_dir(paths::repository()),
     )?;
-    Ok(target_folder().join(profile_folder(profile)).join("apogee"))
+    Ok(built(profile, "apogee"))
+}
+
+/// Where cargo puts a program.
+pub(crate) fn built(profile: &str, program: &str) -> PathBuf {
+    target_folder().join(profile_folder(profile)).join(program)
 }
 
 fn is_ready(http: SocketAddr) -> bool {

@@ -180,7 +180,8 @@ impl<'a> Lexer<'a> {
         }
         is_float |= self.exponent();
         let digits = self.text.get(begin..self.at).unwrap_or_default();
-        if !is_float && self.rest().starts_with(['l', 'L']) {
+        // `0L` is the number 0 and the name L there, which is never right.
+        if !is_float && self.rest().starts_with(['l', 'L']) && whole != "0" {
             self.at += 1;
         }
         let number = if is_float {

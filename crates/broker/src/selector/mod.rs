@@ -28,6 +28,7 @@ use model::properties;
 
 pub use cache::SelectorCache;
 pub use error::SelectorError;
+pub use sql::Verdict;
 
 use limits::{EXPRESSION_BYTES_MAX, TAGS_PER_FILTER_MAX};
 use sql::Sql;
@@ -101,12 +102,19 @@ impl Selector {
     /// The exact check, by a message's encoded properties.
     #[must_use]
     pub fn matches(&self, properties_encoded: &str) -> bool {
-        match &self.0 {
+        self.verdict(properties_encoded) == Verdict::True
+    }
+
+    /// The exact check, with why a message does not match.
+    #[must_use]
+    pub fn verdict(&self, properties_encoded: &str) -> Verdict {
+        let is_match = match &self.0 {
             Kind::All => true,
             Kind::Tags { tags, .. } => properties::get(properties_encoded, properties::TAGS)
                 .is_some_and(|tag| tags.binary_search_by(|known| (**known).cmp(tag)).is_ok()),
-            Kind::Sql(sql) => sql.verdict(properties_encoded) == sql::Verdict::True,
-        }
+            Kind::Sql(sql) => return sql.verdict(properties_encoded),
+        };
+        if is_match { Verdict::True } else { Verdict::False }
     }
 }
 

@@ -6,12 +6,13 @@ use super::error::SelectorError;
 use super::expr::{Expr, Incomparable, Value, evaluate};
 use super::parser;
 
-/// What an expression says of a message. Only `True` lets it through.
+/// What a filter says of a message. Only `True` lets it through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     True,
     False,
     Unknown,
+    /// Two values have no order, or one cannot become what the other is.
     Incomparable,
 }
 

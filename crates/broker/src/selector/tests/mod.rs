@@ -1,6 +1,7 @@
 //! Tests of filters. `sql.rs`: what expressions say of messages; `refused.rs`: what does not
-//! compile; `whole.rs`: tags, the cache, limits and garbage.
+//! compile; `fixed.rs`: the table that the original agrees with; `whole.rs`: tags, the cache, limits and garbage.
 
+mod fixed;
 mod refused;
 mod sql;
 mod whole;

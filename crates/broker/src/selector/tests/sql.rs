@@ -413,24 +413,24 @@ fn form() {
         &messages,
         &expressions,
         expect![[r#"
-          a~=~1~~ => True
-        a=1and b=2 => True
-        a = 1 -- and b = 3 => True
-        a = 1 -- no~ and b = 2 => True
-        a /* one */ = /* * two **/ 1 => True
-        a/**/=/***/1 => True
-        ((((a = 1)))) => True
-        $c_1 = 3 => True
-        select = 4 => True
-        TAGS = '''t''' => True
-        NoT a IS nOt NuLl oR tRuE => True
-        a = 1 AND b <> 3 AND c IS NULL AND select <= 4 => True
-        a = 0L => False
-        a = 1 AND NOT (b = 1 OR b = 3) => True
-        a>0AND a<2 => True
-        a = 1--1 => True
-        a < 1 - - 1 => ! expected the end, AND or OR, found `-` at 6
-    "#]],
+              a~=~1~~ => True
+            a=1and b=2 => True
+            a = 1 -- and b = 3 => True
+            a = 1 -- no~ and b = 2 => True
+            a /* one */ = /* * two **/ 1 => True
+            a/**/=/***/1 => True
+            ((((a = 1)))) => True
+            $c_1 = 3 => True
+            select = 4 => True
+            TAGS = '''t''' => True
+            NoT a IS nOt NuLl oR tRuE => True
+            a = 1 AND b <> 3 AND c IS NULL AND select <= 4 => True
+            a = 0L => ! expected the end, AND or OR, found `L` at 5
+            a = 1 AND NOT (b = 1 OR b = 3) => True
+            a>0AND a<2 => True
+            a = 1--1 => True
+            a < 1 - - 1 => ! expected the end, AND or OR, found `-` at 6
+        "#]],
     );
 }
 
