@@ -63,7 +63,7 @@ impl Generator {
     pub(super) fn question(&mut self, number: u64) -> Question {
         self.tokens.clear();
         self.condition(DEPTH_MAX);
-        let is_damaged = number % DAMAGED_ONE_IN == 0;
+        let is_damaged = number.is_multiple_of(DAMAGED_ONE_IN);
         if is_damaged {
             self.damage();
         }
