@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use model::limits::FETCH_MESSAGES_MAX;
-use model::verbs::{Fetch, FetchError, FetchOutcome, Fetched};
-use model::{Offset, Session, StoredMessage, StreamId};
+use model::verbs::{Batches, Fetch, FetchError, FetchOutcome, Fetched};
+use model::{FilterKind, Offset, Session, StoredMessage, StreamId};
 use store::Entry;
 
 use crate::broker::Broker;
 use crate::limits::{ANSWER_BYTES_MAX, ENTRIES_PER_LOOK, LOOKS_PER_FETCH_MAX, WAIT_MS_MAX};
+use crate::machine::records::ENTRY_BATCH;
 use crate::machine::state::{CursorKey, Topic};
 use crate::resolve::{ResolveError, RetryView, read_entries};
 use crate::selector::Selector;
@@ -148,6 +149,14 @@ impl Broker {
         let mut messages = Vec::with_capacity(read.len().min(want));
         for (entry, message) in chosen.entries.iter().zip(read) {
             match message {
+                Ok(batch) if entry.flags & ENTRY_BATCH != 0 => {
+                    let of_batch = from_batch(request, from, batch, selector)?;
+                    if messages.len() >= want && !of_batch.is_empty() {
+                        next = entry.offset;
+                        break;
+                    }
+                    messages.extend(of_batch);
+                }
                 Ok(message) if selector.matches(message.properties()) => {
                     if messages.len() >= want {
                         next = entry.offset;
@@ -179,6 +188,24 @@ pub(crate) fn candidates(want: usize, looks: usize) -> usize {
     want.saturating_mul(1 << looks.min(16)).clamp(want, ENTRIES_PER_LOOK.max(want))
 }
 
+/// What a reader gets of a batch. One that takes batches apart itself filters by tags itself too,
+/// but neither by properties nor by offset.
+fn from_batch(
+    request: &Fetch,
+    asked: u64,
+    batch: StoredMessage,
+    selector: &Selector,
+) -> Result<Vec<StoredMessage>, FetchError> {
+    let singles = model::batch::unpack(&batch).map_err(|error| FetchError::Data(error.to_string()))?;
+    let by_tags = request.filter.kind == FilterKind::Tag;
+    let whole = request.batches == Batches::Whole && by_tags && asked <= batch.offset().get();
+    let wanted = |m: &StoredMessage| m.offset().get() >= asked && selector.matches(m.properties());
+    if !whole {
+        return Ok(singles.into_iter().filter(wanted).collect());
+    }
+    Ok(if singles.iter().any(wanted) { vec![batch] } else { Vec::new() })
+}
+
 /// Entries worth reading.
 pub(crate) struct Chosen {
     pub entries: Vec<Entry>,
@@ -189,17 +216,19 @@ pub(crate) struct Chosen {
 /// Picks entries whose tag may match, up to a count and a size (always at least one).
 pub(crate) fn choose(entries: &[Entry], selector: &Selector, max: usize, max_bytes: usize) -> Chosen {
     let mut chosen = Chosen { entries: Vec::with_capacity(max.min(entries.len())), stopped_before: None };
-    let mut bytes = 0;
+    let (mut bytes, mut taken) = (0, 0);
     for entry in entries {
-        let wanted = selector.wants_tag(entry.tag);
+        // A batch has a tag for each of its messages.
+        let wanted = entry.flags & ENTRY_BATCH != 0 || selector.wants_tag(entry.tag);
         if !wanted {
             continue;
         }
         bytes += entry.len as usize;
-        if chosen.entries.len() >= max || (bytes > max_bytes && !chosen.entries.is_empty()) {
+        if taken >= max || (bytes > max_bytes && !chosen.entries.is_empty()) {
             chosen.stopped_before = Some(entry.offset);
             break;
         }
+        taken += usize::from(entry.count.max(1));
         chosen.entries.push(*entry);
     }
     chosen

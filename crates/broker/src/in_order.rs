@@ -191,7 +191,7 @@ impl Broker {
         let mut looked = 0;
         while looked < ENTRIES_PER_LOOK {
             let mut entries: Vec<Entry> = Vec::new();
-            self.entries(source.stream, picking.part.next, ENTRIES_PER_STEP, &mut entries)?;
+            self.singles(source.stream, picking.part.next, ENTRIES_PER_STEP, &mut entries)?;
             if entries.is_empty() {
                 return Ok(());
             }

@@ -70,6 +70,7 @@ impl Seat {
     fn wants(&self, touch: Touch) -> bool {
         match touch {
             Touch::Entry { tag } => self.tags.as_ref().is_none_or(|tags| tags.binary_search(&tag).is_ok()),
+            Touch::Many => true,
             Touch::Cursor => self.contest.is_some(),
         }
     }

@@ -16,8 +16,10 @@
 
 mod ack;
 mod admin;
+mod batches;
 pub mod broker;
 pub mod config;
+mod dedup;
 mod error;
 mod fetch;
 mod handing;
@@ -27,6 +29,7 @@ pub mod limits;
 pub mod machine;
 pub mod members;
 mod membership;
+mod modes;
 mod offsets;
 mod publish;
 mod query;

@@ -15,6 +15,8 @@ pub const QUEUES_PER_RECEIVE_MAX: usize = 256;
 pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Keys of one message that are indexed.
 pub const KEYS_PER_MESSAGE_MAX: usize = 32;
+/// Different tags that the prefix of one batch names; a batch of more wakes every reader.
+pub const TAGS_PER_BATCH_MAX: usize = 64;
 /// A delivery time further away is refused, as RocketMQ does (`timerMaxDelaySec`), and so is one
 /// beyond the retention of the log: what waits is not kept longer than other messages yet.
 pub const DELIVERY_DELAY_MS_MAX: i64 = 3 * 86_400_000;

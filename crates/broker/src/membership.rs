@@ -95,7 +95,7 @@ impl Membership for Broker {
     async fn assign(&self, _: &Session, request: Assign) -> Result<Assignment, MemberError> {
         let Assign { group, topic, client_id, strategy, model } = request;
         let found = self.state.topic(&topic).ok_or_else(|| MemberError::TopicNotFound(topic.clone()))?;
-        let (mode, pop_share_queues) = self.members.modes.get(&group, &topic);
+        let (mode, pop_share_queues) = self.request_mode(&group, &topic);
         let queues =
             (0..found.config.read_queues).map(|queue| (self.config.name.clone(), QueueId(queue))).collect();
         let question = Question {
@@ -112,11 +112,6 @@ impl Membership for Broker {
     }
 
     async fn set_request_mode(&self, _: &Session, request: SetRequestMode) -> Result<(), MemberError> {
-        let SetRequestMode { group, topic, mode, pop_share_queues } = request;
-        if self.members.modes.set(group, topic, mode, pop_share_queues) {
-            Ok(())
-        } else {
-            Err(MemberError::TooMany { max: crate::members::limits::MODES_MAX })
-        }
+        self.do_set_request_mode(request).await
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use model::batch::is_batch;
 use model::filter::tag_hash;
 use model::limits::{BODY_BYTES_MAX, PROPERTIES_BYTES_MAX, PUBLISH_MESSAGES_MAX};
 use model::record::{Placement, encode, encoded_len, offset_id};
@@ -13,11 +14,13 @@ use model::{
 };
 use smallvec::SmallVec;
 
+use crate::batches::{Inside, count_told, look_into, singles};
 use crate::broker::Broker;
+use crate::dedup::identity;
 use crate::error::Failed;
 use crate::limits::KEYS_PER_MESSAGE_MAX;
-use crate::machine::command::{Command, Outcome, PlacedMessage, PutMode, Refusal};
-use crate::machine::records::{EncodedMessage, KeyHashes};
+use crate::machine::command::{Command, Outcome, PlacedMessage, PublishOnce, PutMode, Refusal};
+use crate::machine::records::{EncodedBatch, EncodedMessage, KeyHashes};
 use crate::machine::state::Topic;
 use crate::transactions;
 
@@ -35,6 +38,8 @@ impl Broker {
             return Err(PublishError::TopicNotSendable(request.topic));
         }
         let topic = self.topic_to_write(&request.topic, request.auto_create).await?;
+        let keeps = topic.config.keeps_batches();
+        let request = Publish { messages: singles(request.messages, keeps)?, ..request };
         for message in &request.messages {
             check(message, &topic, request.check_kind)?;
         }
@@ -53,6 +58,11 @@ impl Broker {
                 None
             }
         };
+        if let [batch] = request.messages.as_slice()
+            && is_batch(batch.system_flags)
+        {
+            return self.publish_batch(batch.clone(), &topic, queue, store_host).await;
+        }
         let ids: Vec<Option<String>> = request
             .messages
             .iter()
@@ -65,6 +75,13 @@ impl Broker {
             .collect();
         let bytes = encoded.iter().map(|message| message.bytes.len()).sum();
         let stream = topic.stream(queue);
+        if let Some((window_ms, by)) = topic.config.dedup().filter(|_| due_ms.is_none()) {
+            let identities = request.messages.iter().map(|message| identity(message, by));
+            let identities = identities.collect::<Result<Vec<_>, _>>()?;
+            let messages = encoded.into_iter().zip(identities).collect();
+            let once = PublishOnce { topic_id: topic.id, window_ms, stream, messages };
+            return self.publish_once(once, bytes, store_host, ids).await;
+        }
         let command = match due_ms {
             Some(due_ms) => {
                 let message = encoded.into_iter().next().expect("a timed publish has one message");
@@ -82,6 +99,50 @@ impl Broker {
         let entries =
             placed.iter().zip(ids).map(|(placed, id)| published(queue, store_host, *placed, id)).collect();
         Ok(Published { entries })
+    }
+
+    async fn publish_once(
+        &self,
+        once: PublishOnce,
+        bytes: usize,
+        store_host: SocketAddr,
+        ids: Vec<Option<String>>,
+    ) -> Result<Published, PublishError> {
+        match self.propose(Command::PublishOnce(once), bytes).await? {
+            Outcome::PublishedOnce(placed) => {
+                Ok(Published { entries: self.answers_once(store_host, &placed, ids).await })
+            }
+            Outcome::Refused(Refusal::DiskFull { used_percent }) => {
+                Err(PublishError::DiskFull { used_percent })
+            }
+            other => Err(Failed::unexpected(&other).into()),
+        }
+    }
+
+    /// A batch that its topic keeps as it came: one record, one entry, one answer.
+    async fn publish_batch(
+        &self,
+        batch: NewMessage,
+        topic: &Topic,
+        queue: QueueId,
+        store_host: SocketAddr,
+    ) -> Result<Published, PublishError> {
+        let name = &topic.config.name;
+        let Inside { count, tags, keys } = look_into(&batch, name)?;
+        let id = batch.properties.get(properties::UNIQUE_ID).map(str::to_owned);
+        let message = encode_message(&count_told(batch, count), name, queue, store_host);
+        let bytes = message.bytes.len();
+        let batch = EncodedBatch { message: EncodedMessage { keys, ..message }, count, tags };
+        match self.propose(Command::PublishBatch { stream: topic.stream(queue), batch }, bytes).await? {
+            Outcome::Published(placed) => {
+                let entries = placed.iter().map(|placed| published(queue, store_host, *placed, id.clone()));
+                Ok(Published { entries: entries.collect() })
+            }
+            Outcome::Refused(Refusal::DiskFull { used_percent }) => {
+                Err(PublishError::DiskFull { used_percent })
+            }
+            other => Err(Failed::unexpected(&other).into()),
+        }
     }
 
     async fn topic_to_write(
@@ -262,12 +323,18 @@ pub(crate) fn encode_message(
     EncodedMessage { bytes, tag, keys: key_hashes(topic, &message.properties) }
 }
 
-/// What a message is found by: its unique id and each of its keys.
+/// What a message is found by: its unique id, each of its keys, and its tag.
 pub(crate) fn key_hashes(topic: &TopicName, properties: &Properties) -> KeyHashes {
     let unique = properties.get(properties::UNIQUE_ID).into_iter();
     let keys = properties.get(properties::KEYS).unwrap_or_default().split(' ').filter(|key| !key.is_empty());
-    let all = unique.chain(keys).take(KEYS_PER_MESSAGE_MAX);
-    all.map(|key| key_hash(topic, key)).collect()
+    let all = unique.chain(keys).take(KEYS_PER_MESSAGE_MAX).map(|key| key_hash(topic, key));
+    let tag = properties.get(properties::TAGS).map(|tag| tag_key_hash(topic, tag));
+    all.chain(tag).collect()
+}
+
+/// What a message is found by its tag with; no key has a `#T#` of its own in front.
+pub(crate) fn tag_key_hash(topic: &TopicName, tag: &str) -> u64 {
+    key_hash(topic, &format!("T#{tag}"))
 }
 
 /// FNV-1a of `topic#key`.

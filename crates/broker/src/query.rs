@@ -4,11 +4,12 @@ use model::limits::QUERY_MESSAGES_MAX;
 use model::verbs::{KeyKind, MessageQuery, QueryError};
 use model::{Lsn, Session, StoredMessage, TopicName, properties};
 
+use crate::batches::apart;
 use crate::broker::Broker;
 use crate::error::Failed;
 use crate::machine::records::kind;
 use crate::machine::transactions::message_of_half;
-use crate::publish::key_hash;
+use crate::publish::{key_hash, tag_key_hash};
 use crate::resolve::{ResolveError, RetryView, locate, read_entries};
 
 impl From<ResolveError> for QueryError {
@@ -39,16 +40,16 @@ impl Broker {
             MessageQuery::Offset { topic, queue, offset } => {
                 let found = self.state.topic(&topic).ok_or(QueryError::TopicNotFound(topic))?;
                 let mut entries = Vec::with_capacity(1);
-                self.entries(found.stream(queue), offset.get(), 1, &mut entries)?;
+                self.singles(found.stream(queue), offset.get(), 1, &mut entries)?;
                 let mut read = read_entries(&self.log, &self.state, &entries, RetryView::RetryTopic).await;
                 Ok(vec![read.pop().unwrap_or(Err(ResolveError::Gone))?])
             }
-            MessageQuery::Key { kind: KeyKind::Tag, .. } => {
-                Err(QueryError::Illegal("messages are not indexed by tag".to_owned()))
-            }
             MessageQuery::Key { topic, key, kind, begin_ms, end_ms, max } => {
                 let max = max.clamp(1, QUERY_MESSAGES_MAX);
-                let hash = key_hash(&topic, &key);
+                let hash = match kind {
+                    KeyKind::Tag => tag_key_hash(&topic, &key),
+                    KeyKind::Key | KeyKind::UniqueId => key_hash(&topic, &key),
+                };
                 let found = self.views.lookup_key(hash, begin_ms, end_ms, max, self.committed());
                 let found = found.map_err(Failed::from)?;
                 self.matching(&topic, &key, kind, found).await
@@ -76,10 +77,8 @@ impl Broker {
         let mut messages = Vec::with_capacity(found.len());
         for lsn in found {
             match locate(&self.log, &self.state, lsn).await {
-                Ok(located)
-                    if has_key(&located.message, key, kind) && located.message.topic() == topic.as_str() =>
-                {
-                    messages.push(located.message);
+                Ok(located) if located.message.topic() == topic.as_str() => {
+                    messages.extend(apart(located.message).into_iter().filter(|m| has_key(m, key, kind)));
                 }
                 Ok(_) | Err(ResolveError::Gone) => {}
                 Err(ResolveError::Data(error)) => return Err(QueryError::Data(error)),
@@ -90,6 +89,9 @@ impl Broker {
 }
 
 fn has_key(message: &StoredMessage, key: &str, kind: KeyKind) -> bool {
+    if kind == KeyKind::Tag {
+        return message.property(properties::TAGS) == Some(key);
+    }
     let unique = message.property(properties::UNIQUE_ID) == Some(key);
     let keys = message.property(properties::KEYS).unwrap_or_default();
     unique || (kind == KeyKind::Key && keys.split(' ').any(|k| k == key))

@@ -345,7 +345,7 @@ impl Broker {
         let mut next = from;
         if repeated < want {
             let step = if plain { want - repeated } else { ENTRIES_PER_LOOK };
-            self.entries(source.stream, from, step, &mut entries)?;
+            self.singles(source.stream, from, step, &mut entries)?;
             if let Some(last) = entries.get(repeated..).and_then(<[Entry]>::last) {
                 next = last.offset + u64::from(last.count.max(1));
             }
@@ -373,7 +373,7 @@ impl Broker {
         let mut entries: Vec<Entry> = Vec::with_capacity(offsets.len());
         for offset in offsets {
             let before = entries.len();
-            self.entries(stream, *offset, 1, &mut entries)?;
+            self.singles(stream, *offset, 1, &mut entries)?;
             if entries.last().is_some_and(|entry| entry.offset != *offset) {
                 entries.truncate(before);
             }

@@ -7,6 +7,7 @@ use model::{Lsn, Offset, StoredMessage, properties};
 use store::{Entry, LogReader, ReadError};
 use thiserror::Error;
 
+use crate::batches::{ENTRY_OF_BATCH, read_apart};
 use crate::machine::bytes::Short;
 use crate::machine::records::{ENTRY_REFERENCE, Reference, kind, prefix_len};
 use crate::machine::state::State;
@@ -70,6 +71,9 @@ pub(crate) async fn read_entries(
     entries: &[Entry],
     view: RetryView,
 ) -> Vec<Result<StoredMessage, ResolveError>> {
+    if entries.iter().any(|entry| entry.flags & ENTRY_OF_BATCH != 0) {
+        return read_apart(log, state, entries, view).await;
+    }
     let wants: Vec<(Lsn, u32)> = entries.iter().map(|entry| (entry.lsn, entry.len)).collect();
     let payloads = read_many(log, &wants).await;
     let references: Vec<Option<Reference>> = entries
@@ -163,7 +167,7 @@ pub(crate) struct Located {
 pub(crate) async fn locate(log: &LogReader, state: &State, lsn: Lsn) -> Result<Located, ResolveError> {
     let record = log.record(lsn, 0)?;
     match record.kind {
-        kind::MESSAGE => {
+        kind::MESSAGE | kind::BATCH => {
             let message = message_of(&record.payload)?;
             let reconsume_times = message.reconsume_times();
             Ok(Located { message, original: (lsn, record.len), reconsume_times })

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use model::batch::is_batch;
 use model::group::DELAY_LEVELS_MS;
 use model::verbs::{SendBack, SendBackDelay, Settle, SettleError};
 use model::{GroupName, NewMessage, QueueId, Receipt, Session, StoredMessage, TopicName, properties};
 
+use crate::batches::apart;
 use crate::broker::Broker;
 use crate::error::Failed;
 use crate::machine::command::{AckItem, Command, Outcome, SendBackCommand};
@@ -34,7 +36,12 @@ impl Broker {
     /// 4.x `CONSUMER_SEND_MSG_BACK`: retries wait by level 3 + retries so far.
     async fn send_back(&self, session: &Session, back: SendBack) -> Result<(), SettleError> {
         let group = self.group_to_settle(&back.group)?;
-        let located = locate(&self.log, &self.state, back.lsn).await?;
+        let mut located = locate(&self.log, &self.state, back.lsn).await?;
+        let batched = is_batch(located.message.system_flags());
+        if batched {
+            located.message = sent_back_of(located.message, back.origin_message_id.as_deref())
+                .ok_or(SettleError::MessageNotFound)?;
+        }
         let max = back.max_retries.unwrap_or(group.config.retry_max_times);
         if back.delay == SendBackDelay::DeadLetter || located.reconsume_times >= max {
             return self.copy_to_dead_letters(session, &group, &located.message, None).await;
@@ -52,6 +59,20 @@ impl Broker {
             .message
             .property(properties::TAGS)
             .map_or(0, |t| model::filter::tag_hash(t).cast_unsigned());
+        let delay_ms = DELAY_LEVELS_MS.get(index).copied().unwrap_or(10_000);
+        if batched {
+            // A reference would bring back the whole batch.
+            let new = as_retry_copy(&located.message, located.reconsume_times + 1);
+            let message = encode_message(&new, &topic.config.name, queue, self.store_host(session));
+            let bytes = message.bytes.len();
+            let due_ms = self.now_ms().saturating_add(delay_ms);
+            let stream = topic.stream(queue);
+            return match self.propose(Command::PublishDue { stream, message, due_ms }, bytes).await? {
+                Outcome::Published(_) => Ok(()),
+                Outcome::Refused(_) => Err(SettleError::Unavailable("the disk is full".to_owned())),
+                other => Err(Failed::unexpected(&other).into()),
+            };
+        }
         let command = SendBackCommand {
             stream: topic.stream(queue),
             tag,
@@ -59,7 +80,7 @@ impl Broker {
             original,
             original_len,
             reconsume_times: located.reconsume_times + 1,
-            delay_ms: DELAY_LEVELS_MS.get(index).copied().unwrap_or(10_000),
+            delay_ms,
         };
         match self.propose(Command::SendBack(command), 64).await? {
             Outcome::Settled(true) => Ok(()),
@@ -71,7 +92,7 @@ impl Broker {
         let group = self.group_to_settle(&receipt.group)?;
         let item = self.item_of(&receipt).map_err(|error| SettleError::Illegal(error.to_string()))?;
         let mut entries = Vec::with_capacity(1);
-        self.entries(item.key.stream, item.offset, 1, &mut entries)?;
+        self.singles(item.key.stream, item.offset, 1, &mut entries)?;
         if entries.first().is_none_or(|entry| entry.offset != item.offset) {
             return Err(SettleError::MessageNotFound);
         }
@@ -103,6 +124,26 @@ impl Broker {
     fn group_to_settle(&self, name: &GroupName) -> Result<Arc<Group>, SettleError> {
         self.state.group(name).ok_or_else(|| SettleError::GroupNotFound(name.clone()))
     }
+}
+
+/// The message of a batch that a consumer gave back: it is known by its unique id alone, because
+/// all messages of a batch share a position.
+fn sent_back_of(batch: StoredMessage, id: Option<&str>) -> Option<StoredMessage> {
+    apart(batch).into_iter().find(|m| id.is_some() && m.property(properties::UNIQUE_ID) == id)
+}
+
+/// A message as it stands in the retry topic of pulling clients.
+fn as_retry_copy(message: &StoredMessage, reconsume_times: u32) -> NewMessage {
+    let mut new = message.to_new();
+    new.reconsume_times = reconsume_times;
+    let unique = message.property(properties::UNIQUE_ID).map_or_else(|| message.offset_id(), str::to_owned);
+    if new.properties.get(properties::RETRY_TOPIC).is_none() {
+        new.properties.push(properties::RETRY_TOPIC, message.topic());
+    }
+    if new.properties.get(properties::ORIGIN_MESSAGE_ID).is_none() {
+        new.properties.push(properties::ORIGIN_MESSAGE_ID, &unique);
+    }
+    new
 }
 
 /// A full copy that tells where it came from.

@@ -85,6 +85,7 @@ impl Bench {
             max_bytes: 1 << 20,
             filter,
             wait_ms,
+            batches: model::verbs::Batches::Unpacked,
         };
         self.broker.fetch(&Session::internal(), request).await.expect("fetched")
     }

@@ -141,6 +141,7 @@ impl Bench {
             max_bytes: 1 << 20,
             filter: Filter::all(),
             wait_ms: 0,
+            batches: model::verbs::Batches::Unpacked,
         };
         self.broker.fetch(&self.session, request).await.map(|f| f.messages).unwrap_or_default()
     }

@@ -8,8 +8,9 @@ use base::Doors;
 use broker::{Broker, BrokerConfig, Setup};
 use model::admin::{self, GroupPut, GroupPutRequest, TopicPut, TopicPutRequest};
 use model::verbs::{
-    AckError, CommitOffset, Fetch, FetchOutcome, KeyKind, MessageQuery, OffsetAnswer, OffsetQuestion,
-    Publish, PublishError, QueueChoice, Receive, Seek, SeekTo, SendBack, SendBackDelay, Settle, StartFrom,
+    AckError, Batches, CommitOffset, Fetch, FetchOutcome, KeyKind, MessageQuery, OffsetAnswer,
+    OffsetQuestion, Publish, PublishError, QueueChoice, Receive, Seek, SeekTo, SendBack, SendBackDelay,
+    Settle, StartFrom,
 };
 use model::{
     Delivery, Filter, GroupConfig, GroupName, Messaging, NewMessage, Offset, Properties, QueueId, Session,
@@ -126,6 +127,7 @@ impl Bench {
             max_bytes: 1 << 20,
             filter: Filter::all(),
             wait_ms,
+            batches: Batches::Unpacked,
         };
         self.broker.fetch(&self.session, request).await.expect("fetched")
     }
@@ -215,6 +217,7 @@ async fn a_fetcher_reads_waits_and_is_told_where_to_go_on() {
             max_bytes: 1 << 20,
             filter: Filter::sql92("TAGS = 'a' AND KEYS = 'd'"),
             wait_ms: 20_000,
+            batches: Batches::Unpacked,
         };
         broker.fetch(&Session::internal(), request).await.expect("fetched")
     });

@@ -14,10 +14,11 @@
 //! - **view**: state derived from the log. **epoch**: reign of one leader. **replica group**: a log on several nodes.
 //! - **session**: one client's connection(s), through which notices reach it.
 //!
-//! Reading order: [`ids`], [`names`], [`properties`], [`message`], [`record`], [`topic`], [`group`],
+//! Reading order: [`ids`], [`names`], [`properties`], [`message`], [`record`], [`batch`], [`topic`], [`group`],
 //! [`session`], [`verbs`], [`membership`], [`admin`], [`error`], [`limits`].
 
 pub mod admin;
+pub mod batch;
 pub mod error;
 pub mod filter;
 pub mod group;

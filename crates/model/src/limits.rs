@@ -25,3 +25,5 @@ pub const INVISIBLE_MS_MIN: i64 = 10_000;
 pub const INVISIBLE_MS_MAX: i64 = 12 * 3_600_000;
 /// Results of one query by key.
 pub const QUERY_MESSAGES_MAX: usize = 256;
+/// Longest window of deduplication, in milliseconds: what is remembered is kept in memory.
+pub const DEDUP_WINDOW_MS_MAX: i64 = 7 * 86_400_000;

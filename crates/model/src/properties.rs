@@ -53,6 +53,11 @@ pub const BORN_TIMESTAMP: &str = "BORN_TIMESTAMP";
 pub const DLQ_ORIGIN_TOPIC: &str = "DLQ_ORIGIN_TOPIC";
 pub const DLQ_ORIGIN_MESSAGE_ID: &str = "DLQ_ORIGIN_MESSAGE_ID";
 
+/// A producer's name of its own, for deduplication by sequence. Users set it.
+pub const DEDUP_PRODUCER: &str = "APOGEE_PRODUCER_ID";
+/// A number that the producer gives each message once.
+pub const DEDUP_SEQUENCE: &str = "APOGEE_SEQUENCE";
+
 /// Keys that users may not set (`MessageConst.STRING_HASH_SET`).
 pub const RESERVED: &[&str] = &[
     KEYS,

@@ -67,6 +67,39 @@ const fn default_queues() -> u32 {
 
 /// The attribute that says which kind of message a topic takes.
 pub const ATTRIBUTE_MESSAGE_TYPE: &str = "message.type";
+/// `BatchCQ`: a batch of a 4.x producer is stored as one record.
+pub const ATTRIBUTE_QUEUE_TYPE: &str = "queue.type";
+/// How long a message sent twice is stored once only, in milliseconds; absent or 0: not at all.
+pub const ATTRIBUTE_DEDUP_WINDOW_MS: &str = "apogee.dedup.window.ms";
+/// By what such messages are known: see [`DedupBy`].
+pub const ATTRIBUTE_DEDUP_BY: &str = "apogee.dedup.by";
+
+/// What makes two messages of a topic the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DedupBy {
+    /// The message's keys.
+    Key,
+    /// The unique id that the producer gave it.
+    Id,
+    /// The producer's own name and number: see [`crate::properties::DEDUP_SEQUENCE`].
+    Sequence,
+}
+
+impl DedupBy {
+    /// Values of the attribute.
+    pub const NAMES: [&str; 3] = ["key", "id", "sequence"];
+
+    /// What the attribute's value means.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "key" => Some(Self::Key),
+            "id" => Some(Self::Id),
+            "sequence" => Some(Self::Sequence),
+            _ => None,
+        }
+    }
+}
 
 impl TopicConfig {
     #[must_use]
@@ -93,6 +126,20 @@ impl TopicConfig {
     #[must_use]
     pub fn is_by_priority(&self) -> bool {
         self.attributes.get(ATTRIBUTE_MESSAGE_TYPE).is_some_and(|kind| kind == "PRIORITY")
+    }
+
+    /// Whether batches are stored as they came.
+    #[must_use]
+    pub fn keeps_batches(&self) -> bool {
+        self.attributes.get(ATTRIBUTE_QUEUE_TYPE).is_some_and(|kind| kind == "BatchCQ")
+    }
+
+    /// How long, in milliseconds, and by what a message that comes twice is stored once only.
+    #[must_use]
+    pub fn dedup(&self) -> Option<(i64, DedupBy)> {
+        let window_ms = self.attributes.get(ATTRIBUTE_DEDUP_WINDOW_MS)?.parse().ok().filter(|ms| *ms > 0)?;
+        let by = self.attributes.get(ATTRIBUTE_DEDUP_BY).and_then(|name| DedupBy::named(name));
+        Some((window_ms, by.unwrap_or(DedupBy::Key)))
     }
 
     /// Kinds of message that the topic says it takes. Without the attribute: `Normal`.

@@ -256,6 +256,16 @@ pub struct Fetch {
     pub filter: Filter,
     /// How long to wait for a matching message at the end of the queue; 0 answers at once.
     pub wait_ms: i64,
+    pub batches: Batches,
+}
+
+/// How messages come that are stored as one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batches {
+    /// As they are stored: the reader takes them apart.
+    Whole,
+    /// One by one, from the asked offset on.
+    Unpacked,
 }
 
 #[derive(Debug, Clone)]

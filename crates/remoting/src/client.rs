@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use base::Doors;
 use bytes::{Bytes, BytesMut};
+use model::batch;
 use net::ByteStream;
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -17,7 +18,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::code::{request, response};
 use crate::frame::{self, Body, Command, FLAG_ONEWAY, FrameError};
-use crate::handlers::batch;
 use crate::header::Fields;
 
 /// Requests that wait to be written.

@@ -99,5 +99,7 @@ pub mod response {
 pub const VERSION: i32 = 513;
 /// `V5_3_1`: later clients understand [`response::GO_AWAY`].
 pub const VERSION_LAST_WITHOUT_GO_AWAY: i32 = 475;
+/// `V5_0_0`: earlier clients do not know batches that are stored as one record.
+pub const VERSION_UNPACKS_BATCHES: i32 = 413;
 /// `V3_4_9`: earlier clients do not say how often they want to retry.
 pub const VERSION_SENDS_MAX_RECONSUME_TIMES: i32 = 121;

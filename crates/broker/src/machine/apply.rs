@@ -7,11 +7,12 @@ use replica::{ApplyError, Proposal};
 use store::{NewEntry, RecordRef, Views};
 
 use super::bytes::{Reader, Short};
+use super::dedup::Once;
 use super::due::{self, Waiting};
 use super::order::{self, OrderKey};
 use super::records::{
-    Catalogue, Cause, Deliver, DuePrefix, ENTRY_REFERENCE, Extend, KeyHashes, MessagePrefix, OffsetHow,
-    OffsetSet, Reference, Release, decode_settled, kind,
+    BatchPrefix, Catalogue, Cause, Deliver, DuePrefix, ENTRY_REFERENCE, Extend, KeyHashes, MessagePrefix,
+    OffsetHow, OffsetSet, Reference, Release, decode_settled, kind,
 };
 use super::state::CursorKey;
 use super::{BrokerMachine, Touch};
@@ -59,6 +60,10 @@ impl BrokerMachine {
                 };
                 self.apply_visible(views, record, &visible);
             }
+            kind::BATCH => {
+                self.apply_batch(views, record, &BatchPrefix::decode(record.payload).map_err(short)?);
+            }
+            kind::ONCE => self.dedup.remember(&Once::decode(record.payload).map_err(short)?),
             kind::REFERENCE => {
                 let Reference { cause, stream, tag, stored_ms, .. } =
                     Reference::decode(record.payload).map_err(short)?;
@@ -202,12 +207,18 @@ impl BrokerMachine {
         match change {
             Catalogue::TopicPut { id, config } => {
                 self.next_topic_id = self.next_topic_id.max(id + 1);
+                if config.dedup().is_none() && self.dedup.knows(id) {
+                    self.dedup.forget_topic(id);
+                }
                 self.state.put_topic(id, config);
                 self.dirty.topics.insert(id);
             }
             Catalogue::TopicDelete { id } => self.apply_topic_delete(views, id),
             Catalogue::GroupPut { id, config } => {
                 self.next_group_id = self.next_group_id.max(id + 1);
+                if self.state.retired_group(&config.name).is_some() {
+                    views.remove_object(&super::objects::retired_group_key(&config.name));
+                }
                 self.state.put_group(id, config);
                 self.dirty.groups.insert(id);
             }
@@ -223,6 +234,9 @@ impl BrokerMachine {
         let Some(topic) = self.state.delete_topic(id) else { return };
         views.remove_object(&super::objects::topic_key(&topic.config.name));
         self.dirty.topics.remove(&id);
+        if self.dedup.knows(id) {
+            self.dedup.forget_topic(id);
+        }
         for key in self.state.cursor_keys() {
             if streams::queue_of(key.stream).is_some_and(|(topic_id, _)| topic_id == id) {
                 self.drop_cursor(views, key);
@@ -233,8 +247,8 @@ impl BrokerMachine {
         }
     }
 
-    /// A group made again under the same name gets a new number, so its old progress is only kept
-    /// if the caller wants it: then the number stays reserved with the cursors.
+    /// If its progress is kept, the group's number stays reserved: a group made again under the
+    /// same name goes on where the old one was.
     fn apply_group_delete(&mut self, views: &mut Views, id: u32, clean_offsets: bool) {
         let Some(group) = self.state.delete_group(id) else { return };
         views.remove_object(&super::objects::group_key(&group.config.name));
@@ -243,6 +257,10 @@ impl BrokerMachine {
             for key in self.state.cursor_keys().into_iter().filter(|key| key.group_id == id) {
                 self.drop_cursor(views, key);
             }
+        } else {
+            let key = super::objects::retired_group_key(&group.config.name);
+            views.put_object(&key, &id.to_le_bytes());
+            self.state.retire_group(group.config.name.clone(), id);
         }
     }
 

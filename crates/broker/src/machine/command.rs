@@ -6,7 +6,8 @@ use model::group::OrderBy;
 use model::{GroupConfig, GroupName, Lsn, Offset, StreamId, TopicConfig, TopicName};
 use smallvec::SmallVec;
 
-use super::records::{DeliverPart, EncodedMessage, Release};
+use super::dedup::Identity;
+use super::records::{DeliverPart, EncodedBatch, EncodedMessage, Release};
 use super::state::{CursorKey, Group, Topic};
 
 /// A wish to change state.
@@ -16,6 +17,13 @@ pub enum Command {
     Publish {
         stream: StreamId,
         messages: SmallVec<[EncodedMessage; 1]>,
+    },
+    /// Messages for one queue, of which those that were sent before are not stored again.
+    PublishOnce(PublishOnce),
+    /// A batch for one queue, stored as it came.
+    PublishBatch {
+        stream: StreamId,
+        batch: EncodedBatch,
     },
     /// A message for a queue, later.
     PublishDue {
@@ -103,6 +111,24 @@ pub struct DeliverCommand {
     pub parts: SmallVec<[(u64, DeliverPart); 1]>,
 }
 
+#[derive(Debug)]
+pub struct PublishOnce {
+    pub topic_id: u32,
+    pub window_ms: i64,
+    pub stream: StreamId,
+    /// Those without an identity are always stored.
+    pub messages: Vec<(EncodedMessage, Option<Identity>)>,
+}
+
+/// Where a message stands that may have been sent before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlacedOnce {
+    pub placed: PlacedMessage,
+    pub stream: StreamId,
+    /// The place is that of the first one.
+    pub repeats: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AckItem {
     pub key: CursorKey,
@@ -161,6 +187,7 @@ pub struct PlacedMessage {
 #[derive(Debug)]
 pub enum Outcome {
     Published(SmallVec<[PlacedMessage; 1]>),
+    PublishedOnce(Vec<PlacedOnce>),
     Delivered(Delivered),
     /// One per item: whether its receipt was the newest.
     Acked(Vec<bool>),

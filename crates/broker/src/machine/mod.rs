@@ -1,6 +1,6 @@
 //! The machine behind the verbs: a deterministic function of the log. No I/O but reading records.
 //!
-//! Reading order: [`records`] (all that can happen), [`state`], [`cursor`], [`order`], [`due`], [`command`],
+//! Reading order: [`records`] (all that can happen), [`state`], [`cursor`], [`order`], [`due`], [`dedup`], [`command`],
 //! [`propose`] (checks a wish, places records), [`apply`] (the only place where state changes),
 //! [`tick`] (what time demands), [`transactions`] and [`halves`], [`objects`] (checkpoints).
 
@@ -15,9 +15,11 @@ pub mod apply;
 pub mod bytes;
 pub mod command;
 pub mod cursor;
+pub mod dedup;
 pub mod due;
 pub mod halves;
 mod objects;
+mod once;
 pub mod order;
 mod propose;
 pub mod records;
@@ -26,6 +28,7 @@ mod tick;
 pub mod transactions;
 
 use command::{Command, Outcome};
+use dedup::Dedup;
 use due::Due;
 use state::{CursorKey, State};
 use transactions::Transactions;
@@ -35,6 +38,8 @@ use transactions::Transactions;
 pub enum Touch {
     /// An entry with this hash of its tag; 0 if it has none.
     Entry { tag: u32 },
+    /// A batch of messages with more tags than it names.
+    Many,
     /// A group's place in it, or what it holds of it: only its receivers have to look.
     Cursor,
 }
@@ -59,6 +64,7 @@ pub struct BrokerMachine {
     state: Arc<State>,
     listener: Box<dyn CommitListener>,
     due: Due,
+    dedup: Dedup,
     /// After a read that failed: nothing due is tried before this time.
     due_not_before_ms: i64,
     transactions: Transactions,
@@ -81,6 +87,7 @@ impl BrokerMachine {
             state,
             listener,
             due: Due::default(),
+            dedup: Dedup::default(),
             due_not_before_ms: 0,
             transactions: Transactions::default(),
             next_topic_id: 1,

@@ -7,6 +7,8 @@
 //! k/<namespace>\0<key>        value
 //! h/<position u64 BE>         an undecided half message, see `Half::encode`
 //! n/halves                    number of the next half message u64
+//! r/<name>                    number of a deleted group whose progress is kept, u32
+//! d/<topic u32 BE><minute u64 BE><split u8>   identities whose window ends in the minute, see `dedup`
 //! m/machine                   next topic id u32, next group id u32, due index
 //! ```
 
@@ -45,6 +47,10 @@ pub(super) fn cursor_key(key: CursorKey) -> Vec<u8> {
 
 pub(super) fn half_key(lsn: Lsn) -> Vec<u8> {
     [&b"h/"[..], &lsn.get().to_be_bytes()].concat()
+}
+
+pub(super) fn retired_group_key(name: &GroupName) -> Vec<u8> {
+    [b"r/", name.as_str().as_bytes()].concat()
 }
 
 fn key_value_key(namespace: &str, key: &str) -> Vec<u8> {
@@ -92,6 +98,12 @@ impl BrokerMachine {
             }
         }
         self.store_halves(views);
+        for (bucket, object) in self.dedup.take_dirty() {
+            match object {
+                Some(object) => views.put_object(&bucket.key(), &object),
+                None => views.remove_object(&bucket.key()),
+            }
+        }
         bytes.clear();
         let mut writer = Writer(&mut bytes);
         writer.u32(self.next_topic_id);
@@ -117,7 +129,7 @@ impl BrokerMachine {
 
     pub(super) fn load_objects(&mut self, objects: &ViewsReader) -> Result<(), ApplyError> {
         let mut failed = None;
-        for prefix in [&b"m/"[..], b"t/", b"g/", b"c/", b"k/", b"h/", b"n/"] {
+        for prefix in [&b"m/"[..], b"t/", b"g/", b"r/", b"d/", b"c/", b"k/", b"h/", b"n/"] {
             let scanned = objects.scan_objects(prefix, &mut |key, value| {
                 if failed.is_none() {
                     failed = self.load_object(key, value).err();
@@ -148,6 +160,12 @@ impl BrokerMachine {
                     serde_json::from_slice(value).map_err(bad_json)?;
                 self.state.put_group(id, config);
             }
+            Some(b'r') => {
+                let name = String::from_utf8_lossy(key.get(2..).unwrap_or_default()).into_owned();
+                let name = GroupName::new(&name).map_err(|error| damaged(key, error))?;
+                self.state.retire_group(name, Reader(value).u32().map_err(bad)?);
+            }
+            Some(b'd') => self.dedup.load(value).map_err(bad)?,
             Some(b'c') => {
                 let key = parse_cursor_key(key).map_err(bad)?;
                 let cursor = Cursor::decode(&mut Reader(value)).map_err(bad)?;

@@ -31,6 +31,8 @@ impl BrokerMachine {
         match command {
             Command::Barrier => Decision::Now(Outcome::Done),
             Command::Publish { stream, messages } => self.publish(stream, messages, proposal),
+            Command::PublishOnce(request) => self.publish_once(request, proposal),
+            Command::PublishBatch { stream, batch } => self.publish_batch(stream, batch, proposal),
             Command::PublishDue { stream, message, due_ms } => {
                 self.publish_due(stream, message, due_ms, proposal)
             }
@@ -358,7 +360,8 @@ impl BrokerMachine {
             }
             _ => {}
         }
-        let id = existing.map_or(self.next_group_id, |group| group.id);
+        let before = existing.map(|group| group.id).or_else(|| self.state.retired_group(&name));
+        let id = before.unwrap_or(self.next_group_id);
         self.place_change(&Catalogue::GroupPut { id, config }, proposal);
         let group = self.state.group(&name).expect("the group was just put");
         Decision::Committed(Outcome::Group(group))

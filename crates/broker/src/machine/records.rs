@@ -15,6 +15,8 @@
 //! Ordered      as Deliver; each offset step is followed by its key u64, and each part ends with
 //!              waiting u16: { offset step varint, key u64 }, passed u16: { offset step varint }
 //! Release      group u32, stream u64, nonce u64, count u16: { offset step varint }
+//! Batch        as a message, whose prefix goes on with: messages u16, tags n u8 + u32 each
+//! Once         topic u32, identity 16 bytes, expires ms i64, stream u64, offset u64, position u64, stored ms i64
 //! Settled      count u16: { group u32, stream u64, offset varint }
 //! Extend       group u32, stream u64, offset varint, delivered ms i64, deadline ms i64
 //! Offset       group u32, stream u64, offset varint, how u8 (0 commit, 1 seek, 2 start)
@@ -54,13 +56,21 @@ pub mod kind {
     pub const HALF_END: u8 = 11;
     /// A producer is asked about a half message.
     pub const HALF_CHECK: u8 = 12;
+    /// A batch of messages, stored as it came.
+    pub const BATCH: u8 = 21;
+    /// What makes the message before it the only one of its kind for a time: see `dedup`.
+    pub const ONCE: u8 = 22;
 }
 
 /// Flag of an index entry: the record is a [`Reference`], not a message.
 pub const ENTRY_REFERENCE: u16 = 1;
+/// Flag of an index entry: the record is a batch, of as many messages as the entry counts.
+pub const ENTRY_BATCH: u16 = 4;
 
 /// Hashes of a message's keys.
 pub type KeyHashes = SmallVec<[u64; 2]>;
+/// Hashes of the tags in a batch.
+pub type BatchTags = SmallVec<[u32; 2]>;
 
 /// What else a record ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +100,14 @@ pub struct EncodedMessage {
     pub keys: KeyHashes,
 }
 
+/// A batch encoded by the caller as one message, waiting for its place.
+#[derive(Debug, Clone)]
+pub struct EncodedBatch {
+    pub message: EncodedMessage,
+    pub count: u16,
+    pub tags: BatchTags,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessagePrefix {
     pub cause: Cause,
@@ -97,6 +115,16 @@ pub struct MessagePrefix {
     pub tag: u32,
     pub stored_ms: i64,
     pub keys: KeyHashes,
+}
+
+/// The prefix of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchPrefix {
+    pub message: MessagePrefix,
+    /// Messages in it; at least 1.
+    pub count: u16,
+    /// Different tags of its messages, 0 for those without; none at all if they are too many to name.
+    pub tags: BatchTags,
 }
 
 /// A retry: an entry in a retry queue that stands for a message elsewhere in the log.
@@ -259,7 +287,8 @@ pub(super) fn prefixed(out: &mut Vec<u8>, write: impl FnOnce(&mut Writer<'_>)) {
     let at = out.len();
     out.extend_from_slice(&[0, 0]);
     write(&mut Writer(out));
-    let len = u16::try_from(out.len() - at).expect("a prefix holds at most 255 keys of 8 bytes");
+    let len = u16::try_from(out.len() - at)
+        .expect("a prefix holds at most 255 keys of 8 bytes and as many tags of 4");
     if let Some(place) = out.get_mut(at..at + 2) {
         place.copy_from_slice(&len.to_le_bytes());
     }
@@ -275,23 +304,51 @@ pub(super) fn split_prefix(payload: &[u8]) -> Result<(usize, Reader<'_>), Short>
 
 impl MessagePrefix {
     pub fn encode(&self, out: &mut Vec<u8>) {
-        prefixed(out, |out| {
-            self.cause.encode(out);
-            out.u64(self.stream.get());
-            out.u32(self.tag);
-            out.i64(self.stored_ms);
-            encode_keys(&self.keys, out);
-        });
+        prefixed(out, |out| self.encode_fields(out));
     }
 
-    /// The prefix and its length.
-    pub fn decode(payload: &[u8]) -> Result<(Self, usize), Short> {
-        let (len, mut from) = split_prefix(payload)?;
-        let cause = Cause::decode(&mut from)?;
+    fn encode_fields(&self, out: &mut Writer<'_>) {
+        self.cause.encode(out);
+        out.u64(self.stream.get());
+        out.u32(self.tag);
+        out.i64(self.stored_ms);
+        encode_keys(&self.keys, out);
+    }
+
+    fn decode_fields(from: &mut Reader<'_>) -> Result<Self, Short> {
+        let cause = Cause::decode(from)?;
         let stream = StreamId(from.u64()?);
         let tag = from.u32()?;
         let stored_ms = from.i64()?;
-        Ok((Self { cause, stream, tag, stored_ms, keys: decode_keys(&mut from)? }, len))
+        Ok(Self { cause, stream, tag, stored_ms, keys: decode_keys(from)? })
+    }
+
+    /// The prefix and its length. What a batch has more is passed over.
+    pub fn decode(payload: &[u8]) -> Result<(Self, usize), Short> {
+        let (len, mut from) = split_prefix(payload)?;
+        Ok((Self::decode_fields(&mut from)?, len))
+    }
+}
+
+impl BatchPrefix {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        prefixed(out, |out| {
+            self.message.encode_fields(out);
+            out.u16(self.count);
+            let tags = self.tags.get(..self.tags.len().min(usize::from(u8::MAX))).unwrap_or_default();
+            out.u8(u8::try_from(tags.len()).unwrap_or(0));
+            for tag in tags {
+                out.u32(*tag);
+            }
+        });
+    }
+
+    pub fn decode(payload: &[u8]) -> Result<Self, Short> {
+        let (_, mut from) = split_prefix(payload)?;
+        let message = MessagePrefix::decode_fields(&mut from)?;
+        let count = from.u16()?;
+        let tags = (0..from.u8()?).map(|_| from.u32()).collect::<Result<_, _>>()?;
+        Ok(Self { message, count: count.max(1), tags })
     }
 }
 

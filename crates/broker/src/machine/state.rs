@@ -59,6 +59,8 @@ struct Catalogue {
     groups: HashMap<GroupName, Arc<Group>>,
     groups_by_id: HashMap<u32, Arc<Group>>,
     key_values: BTreeMap<(String, String), String>,
+    /// Numbers of deleted groups whose progress is kept.
+    retired_groups: HashMap<GroupName, u32>,
 }
 
 const SHARDS: usize = 16;
@@ -110,6 +112,12 @@ impl State {
     #[must_use]
     pub fn group_by_id(&self, id: u32) -> Option<Arc<Group>> {
         self.catalogue.read().groups_by_id.get(&id).cloned()
+    }
+
+    /// The number of a deleted group whose progress is kept.
+    #[must_use]
+    pub fn retired_group(&self, name: &GroupName) -> Option<u32> {
+        self.catalogue.read().retired_groups.get(name).copied()
     }
 
     /// All topics, by name.
@@ -184,6 +192,7 @@ impl State {
 
     pub(super) fn put_group(&self, id: u32, config: GroupConfig) {
         let mut catalogue = self.catalogue.write();
+        catalogue.retired_groups.remove(&config.name);
         let group = Arc::new(Group { id, config });
         catalogue.groups.insert(group.config.name.clone(), Arc::clone(&group));
         catalogue.groups_by_id.insert(id, group);
@@ -194,6 +203,10 @@ impl State {
         let group = catalogue.groups_by_id.remove(&id)?;
         catalogue.groups.remove(&group.config.name);
         Some(group)
+    }
+
+    pub(super) fn retire_group(&self, name: GroupName, id: u32) {
+        self.catalogue.write().retired_groups.insert(name, id);
     }
 
     pub(super) fn put_key_value(&self, namespace: String, key: String, value: Option<String>) {

@@ -1,16 +1,19 @@
 //! What time demands: deliveries whose time is over come back as retries; what is due happens.
 
-use model::{Lsn, StreamId, TopicName};
+use model::{Lsn, StoredMessage, StreamId, TopicName};
 use replica::Proposal;
 use store::Entry;
 
 use super::bytes::Writer;
 use super::due::{Waiting, minute_of};
 use super::records::{
-    Cause, DuePrefix, DueWhat, ENTRY_REFERENCE, EncodedMessage, MessagePrefix, Reference, kind,
+    Cause, DuePrefix, DueWhat, ENTRY_BATCH, ENTRY_REFERENCE, EncodedMessage, KeyHashes, MessagePrefix,
+    Reference, kind,
 };
 use super::state::CursorKey;
 use super::{BrokerMachine, Touch};
+use crate::batches::single_at;
+use crate::publish::encode_message;
 use crate::streams;
 
 /// Records that one tick places at most, so that commands do not wait for long.
@@ -30,6 +33,18 @@ struct Original {
     len: u32,
     reconsume_times: u32,
     tag: u32,
+    /// For a message of a batch: itself, because a reference would bring back all of it.
+    copy: Option<EncodedMessage>,
+}
+
+/// A message of a batch, by itself, with one more delivery behind it.
+fn retry_copy(single: &StoredMessage) -> Option<EncodedMessage> {
+    let topic = TopicName::new(single.topic()).ok()?;
+    let mut new = single.to_new();
+    new.reconsume_times = new.reconsume_times.saturating_add(1);
+    let encoded = encode_message(&new, &topic, single.queue(), single.store_host());
+    // It is found by its keys where it was stored first.
+    Some(EncodedMessage { keys: KeyHashes::new(), ..encoded })
 }
 
 impl BrokerMachine {
@@ -82,6 +97,10 @@ impl BrokerMachine {
             self.place_settled(&[(key, offset)], proposal);
             return Ok(());
         };
+        if let Some(copy) = original.copy {
+            self.place_message(stream, &copy, Cause::Settles { key, offset }, proposal);
+            return Ok(());
+        }
         let stored_ms = proposal.now_ms.max(proposal.views.last_time_ms(stream));
         let reference = Reference {
             cause: Cause::Settles { key, offset },
@@ -118,7 +137,8 @@ impl BrokerMachine {
             tracing::error!(%error, "an index entry could not be read; its retry waits");
             return Err(Unreadable);
         }
-        let Some(entry) = found.first().filter(|entry| entry.offset == offset) else { return Ok(None) };
+        let holds = |entry: &&Entry| (entry.offset..entry.next_offset()).contains(&offset);
+        let Some(entry) = found.first().filter(holds) else { return Ok(None) };
         let Some(payload) = self.read_record(entry.lsn, entry.len)? else { return Ok(None) };
         if entry.flags & ENTRY_REFERENCE != 0 {
             let reference = Reference::decode(&payload).map_err(|_| Unreadable)?;
@@ -127,12 +147,19 @@ impl BrokerMachine {
                 len: reference.original_len,
                 reconsume_times: reference.reconsume_times,
                 tag: entry.tag,
+                copy: None,
             }));
         }
         let (_, at) = MessagePrefix::decode(&payload).map_err(|_| Unreadable)?;
-        let message = model::StoredMessage::parse(payload.slice(at..)).map_err(|_| Unreadable)?;
+        let message = StoredMessage::parse(payload.slice(at..)).map_err(|_| Unreadable)?;
         let reconsume_times = message.reconsume_times();
-        Ok(Some(Original { lsn: entry.lsn, len: entry.len, reconsume_times, tag: entry.tag }))
+        let mut original =
+            Original { lsn: entry.lsn, len: entry.len, reconsume_times, tag: entry.tag, copy: None };
+        if entry.flags & ENTRY_BATCH != 0 {
+            let single = single_at(&message, offset).ok_or(Unreadable)?;
+            original.copy = Some(retry_copy(&single).ok_or(Unreadable)?);
+        }
+        Ok(Some(original))
     }
 
     /// A record's payload; `None` if retention has deleted it.

@@ -13,15 +13,14 @@
 //!   Members that disagree are heard as long as they are there; RocketMQ lets each beat overwrite.
 //! - Whoever leaves a group, by word, by silence or by a lost connection, gives up its locks there.
 //!
-//! Lock order: the table, then a producer group's turn. [`Locks`] and [`Modes`] stand alone.
+//! Lock order: the table, then a producer group's turn. [`Locks`] stands alone.
 //!
-//! Reading order: here, `table.rs`, `groups.rs`, then `locks.rs`, `assign.rs`, `modes.rs`.
+//! Reading order: here, `table.rs`, `groups.rs`, then `locks.rs`, `assign.rs`.
 
 mod assign;
 mod groups;
 pub mod limits;
 mod locks;
-mod modes;
 mod steady;
 mod table;
 #[cfg(test)]
@@ -36,7 +35,6 @@ use parking_lot::RwLock;
 
 pub use assign::{Question, Share, assign, assign_queues};
 pub use locks::Locks;
-pub use modes::Modes;
 
 use limits::{CLIENT_ID_BYTES_MAX, GROUPS_PER_CLIENT_MAX, SUBSCRIPTIONS_PER_GROUP_MAX};
 use table::{At, Effects, Table};
@@ -58,7 +56,6 @@ pub struct Changed {
 pub struct Members {
     table: RwLock<Table>,
     pub locks: Locks,
-    pub modes: Modes,
 }
 
 impl Members {

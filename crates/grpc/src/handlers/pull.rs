@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use futures::Stream;
 use futures::stream;
 use model::limits::FETCH_MESSAGES_MAX;
-use model::verbs::{Fetch, FetchOutcome, Fetched};
+use model::verbs::{Batches, Fetch, FetchOutcome, Fetched};
 use model::{Offset, StoredMessage};
 
 use crate::answer::{self, Refusal};
@@ -93,6 +93,7 @@ async fn try_pull(call: &Call, request: &PullMessageRequest) -> Result<Fetched, 
         max_bytes: ANSWER_BYTES_MAX,
         filter: filter(request.filter_expression.as_ref()),
         wait_ms: asked_ms.clamp(0, longest_ms),
+        batches: Batches::Unpacked,
     };
     let drain = call.connection.drain.clone();
     tokio::select! {

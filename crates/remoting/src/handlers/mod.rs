@@ -2,7 +2,7 @@
 
 mod ack;
 mod assignment;
-pub(crate) mod batch;
+mod batch;
 mod change_invisible;
 mod check_client;
 mod consumer_list;

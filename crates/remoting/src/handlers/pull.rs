@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use model::limits::FETCH_MESSAGES_MAX;
-use model::verbs::{CommitOffset, Fetch, FetchOutcome, Fetched};
+use model::verbs::{Batches, CommitOffset, Fetch, FetchOutcome, Fetched};
 use model::{Filter, GroupName, Offset, QueueId, TopicName};
 
-use crate::code::response;
+use crate::code::{VERSION_UNPACKS_BATCHES, response};
 use crate::error::Failure;
 use crate::frame::{Body, Command};
 use crate::header::Fields;
@@ -46,6 +46,7 @@ pub(super) async fn pull(link: &Arc<Link>, request: &Command) -> Answer {
         max_messages: u32::try_from(most).unwrap_or(1).clamp(1, FETCH_MESSAGES_MAX),
         max_bytes: bytes_wanted(fields)?,
         wait_ms: wait_ms.clamp(0, HOLD_MS_MAX),
+        batches: if request.version >= VERSION_UNPACKS_BATCHES { Batches::Whole } else { Batches::Unpacked },
     };
     let fetched = link.hold(link.engine().fetch(&link.session, fetch)).await??;
     Ok(answer(fetched, asked))

@@ -128,7 +128,7 @@ async fn a_batch_has_the_ids_of_all_its_messages() {
     let bench = Bench::new();
     let mut body = Vec::new();
     for n in 0..3 {
-        super::batch::encode(&mut body, format!("m{n}").as_bytes(), "", 0).expect("small");
+        model::batch::encode(&mut body, format!("m{n}").as_bytes(), "", 0).expect("small");
     }
     let batch = Command { body: body.into(), ..send(code::SEND_BATCH_MESSAGE, &[("m", "true")], "") };
     let answer = bench.ask(batch).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::broker::Broker;
 use model::admin::{self, GroupPut, GroupPutRequest, TopicPut, TopicPutRequest};
 use model::group::ATTRIBUTE_ORDER_BY;
-use model::verbs::{Fetch, FetchOutcome};
+use model::verbs::{Batches, Fetch, FetchOutcome};
 use model::{Filter, GroupConfig, Messaging, Offset, QueueId, TopicConfig, TopicName};
 use replica::verify::Rederived;
 
@@ -256,5 +256,6 @@ fn fetch(topic: TopicName, queue: QueueId, offset: u64) -> Fetch {
         max_bytes: 1 << 20,
         filter: Filter::all(),
         wait_ms: 0,
+        batches: Batches::Unpacked,
     }
 }

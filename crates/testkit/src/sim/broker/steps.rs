@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::verbs::{CommitOffset, Fetch, OffsetQuestion, Receive, Settle, StartFrom};
+use model::verbs::{Batches, CommitOffset, Fetch, OffsetQuestion, Receive, Settle, StartFrom};
 use model::{Filter, Messaging, Offset, QueueId};
 
 use super::calls::{Answer, Ask, Outstanding};
@@ -261,6 +261,7 @@ impl Sim {
                     max_bytes: 1 << 20,
                     filter: Filter::all(),
                     wait_ms: 0,
+                    batches: Batches::Unpacked,
                 };
                 self.ask(Ask::Fetch, |broker, session| async move {
                     Answer::Fetched(broker.fetch(&session, request).await.map_err(|e| e.to_string()))
