@@ -46,3 +46,5 @@ pub const ORDERED_LOOK_AHEAD_MAX: usize = 4_096;
 pub const ENTRIES_PER_STEP: usize = 32;
 /// How often a receive call chooses anew at once because its choice did not stand, before it waits.
 pub const VOID_CHOICES_MAX: u32 = 8;
+/// Dead letters that one call of the admin operation sends again.
+pub const DEAD_LETTERS_PER_CALL_MAX: usize = 1_000;

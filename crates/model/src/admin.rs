@@ -129,6 +129,8 @@ operations! {
     GroupGet = "group.get", Read, "Describe a consumer group: configuration, members, progress", GroupRequest => GroupDescription;
     GroupList = "group.list", Read, "List consumer groups", ListRequest => Vec<GroupConfig>;
     GroupDelete = "group.delete", Write, "Delete a consumer group", GroupDeleteRequest => Done;
+    /// Sends dead letters of a group to the topics that they came from.
+    DeadLettersResend = "group.resend", Write, "Send dead letters of a consumer group to their original topics again", DeadLettersResendRequest => DeadLettersResent;
     KeyValueGet = "kv.get", Read, "Read a name-server key", KeyValueRequest => Option<String>;
     KeyValuePut = "kv.put", Write, "Set (or with no value delete) a name-server key", KeyValuePutRequest => Done;
     KeyValueList = "kv.list", Read, "All keys of a name-server namespace", KeyValueListRequest => std::collections::BTreeMap<String, String>;
@@ -226,6 +228,38 @@ pub struct QueueProgress {
     pub in_flight: u64,
     /// Messages not yet settled.
     pub lag: u64,
+}
+
+/// Which dead letters are sent again: the one with an id, or a range of the queue, by default all of it.
+/// What is sent again stays among the dead letters too, until retention deletes it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeadLettersResendRequest {
+    pub group: GroupName,
+    /// Unique id of the message, as its first sender was told it. Then the range does not count.
+    #[serde(default)]
+    pub message_id: Option<String>,
+    /// First offset in the dead letters.
+    #[serde(default)]
+    pub from_offset: Option<u64>,
+    /// First offset that is left alone.
+    #[serde(default)]
+    pub to_offset: Option<u64>,
+    /// Most messages of this call; the engine has a limit of its own.
+    #[serde(default)]
+    pub max: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLettersResent {
+    pub resent: u64,
+    /// Dead letters that tell no original topic, or one that does not exist any more.
+    pub skipped: u64,
+    /// Where the next call goes on.
+    pub next_offset: u64,
+    /// Where the range ends.
+    pub end_offset: u64,
+    /// Why the call ended early, if it did.
+    pub error: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use model::admin::{
-    Done, GroupDeleteRequest, GroupDescription, GroupPutRequest, GroupRequest, KeyValueListRequest,
-    KeyValuePutRequest, KeyValueRequest, ListRequest, MemberDescription, NodeDescription, QueueProgress,
-    QueueState, TopicDescription, TopicPutRequest, TopicRequest,
+    DeadLettersResendRequest, DeadLettersResent, Done, GroupDeleteRequest, GroupDescription, GroupPutRequest,
+    GroupRequest, KeyValueListRequest, KeyValuePutRequest, KeyValueRequest, ListRequest, MemberDescription,
+    NodeDescription, QueueProgress, QueueState, TopicDescription, TopicPutRequest, TopicRequest,
 };
 use model::{GroupConfig, GroupName, TopicConfig, TopicName};
 use serde::Serialize;
@@ -100,6 +100,13 @@ pub(crate) fn of_operation(name: &str) -> (Value, Value) {
         "group.get" => (of(&GroupRequest { group: group() }), of(&group_description())),
         "group.list" => (list(), of(&vec![group_config()])),
         "group.delete" => (of(&GroupDeleteRequest { group: group(), clean_offsets: false }), of(&Done {})),
+        "group.resend" => {
+            let message_id = Some(String::new());
+            let (from_offset, to_offset, max) = (Some(0), Some(0), Some(0));
+            let request =
+                DeadLettersResendRequest { group: group(), message_id, from_offset, to_offset, max };
+            (of(&request), of(&dead_letters_resent()))
+        }
         "kv.get" => (of(&KeyValueRequest { namespace: namespace(), key: key() }), of(&String::new())),
         "kv.put" => {
             let value = Some(String::new());
@@ -109,6 +116,11 @@ pub(crate) fn of_operation(name: &str) -> (Value, Value) {
         "node.info" => (json!({ "type": "object" }), of(&node())),
         _ => (json!({ "type": "object" }), json!({})),
     }
+}
+
+fn dead_letters_resent() -> DeadLettersResent {
+    let error = Some(String::new());
+    DeadLettersResent { resent: 0, skipped: 0, next_offset: 0, end_offset: 0, error }
 }
 
 fn node() -> NodeDescription {

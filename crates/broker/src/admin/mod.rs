@@ -1,5 +1,6 @@
 //! Administrative operations: one file each. The catalogue below is the only list of them.
 
+mod dead_letters_resend;
 mod group_delete;
 mod group_get;
 mod group_list;
@@ -14,8 +15,8 @@ mod topic_put;
 use async_trait::async_trait;
 use model::Session;
 use model::admin::{
-    Admin, AdminError, AdminOp, GroupDelete, GroupGet, GroupList, GroupPut, KeyValueGet, KeyValueList,
-    KeyValuePut, NodeInfo, OperationInfo, TopicDelete, TopicGet, TopicList, TopicPut,
+    Admin, AdminError, AdminOp, DeadLettersResend, GroupDelete, GroupGet, GroupList, GroupPut, KeyValueGet,
+    KeyValueList, KeyValuePut, NodeInfo, OperationInfo, TopicDelete, TopicGet, TopicList, TopicPut,
 };
 use serde_json::Value;
 
@@ -63,6 +64,7 @@ catalogue!(
     GroupGet,
     GroupList,
     GroupDelete,
+    DeadLettersResend,
     KeyValueGet,
     KeyValuePut,
     KeyValueList,

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use model::admin::GroupDescription;
+use model::admin::{DeadLettersResendRequest, DeadLettersResent, GroupDescription};
 use model::{GroupConfig, GroupName};
 use serde_json::json;
 
@@ -23,6 +23,8 @@ pub enum Command {
     },
     /// Show a consumer group: configuration, members, progress
     Describe { group: GroupArg },
+    /// Send dead letters of a consumer group to their original topics again
+    Resend(Resend),
     /// Delete a consumer group
     Delete {
         group: GroupArg,
@@ -49,6 +51,20 @@ pub struct Create {
     update: bool,
 }
 
+#[derive(Debug, Clone, Args)]
+pub struct Resend {
+    group: GroupArg,
+    /// Only the message with this id
+    #[arg(long, conflicts_with_all = ["from_offset", "to_offset"])]
+    message_id: Option<String>,
+    /// First offset in the dead letters
+    #[arg(long)]
+    from_offset: Option<u64>,
+    /// First offset that is left alone
+    #[arg(long)]
+    to_offset: Option<u64>,
+}
+
 /// A legal name of a group.
 #[derive(Debug, Clone)]
 pub struct GroupArg(pub(crate) GroupName);
@@ -72,6 +88,7 @@ pub(crate) async fn run(server: &Server, format: Format, command: Command) -> Re
         Command::Create(create) => self::create(server, format, create).await,
         Command::List { contains, all } => list(server, format, contains, all).await,
         Command::Describe { group } => describe(server, format, &group).await,
+        Command::Resend(wish) => resend(server, format, wish).await,
         Command::Delete { group, clean_offsets } => {
             let answer = server.delete(&format!("{}?clean_offsets={clean_offsets}", group.path())).await?;
             match format {
@@ -80,6 +97,37 @@ pub(crate) async fn run(server: &Server, format: Format, command: Command) -> Re
             }
             Ok(())
         }
+    }
+}
+
+/// Sends again call by call, and tells how far it has come.
+async fn resend(server: &Server, format: Format, wish: Resend) -> Result<()> {
+    let mut request = DeadLettersResendRequest {
+        group: wish.group.0,
+        message_id: wish.message_id,
+        from_offset: wish.from_offset,
+        to_offset: wish.to_offset,
+        max: None,
+    };
+    loop {
+        let answer = server.post("/api/v1/operations/group.resend", &json!(request)).await?;
+        let answer: DeadLettersResent = serde_json::from_value(answer)?;
+        match format {
+            Format::Json => output::json(&json!(answer)),
+            Format::Text => output::line(&format!(
+                "{} sent again, {} skipped, next is {} of {}",
+                answer.resent, answer.skipped, answer.next_offset, answer.end_offset
+            )),
+        }
+        if let Some(error) = answer.error {
+            anyhow::bail!("the rest was not sent again: {error}");
+        }
+        if request.message_id.is_some() || answer.next_offset >= answer.end_offset {
+            return Ok(());
+        }
+        request.from_offset = Some(answer.next_offset);
+        // Dead letters that come meanwhile are left alone.
+        request.to_offset = Some(answer.end_offset);
     }
 }
 

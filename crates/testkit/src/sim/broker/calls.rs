@@ -292,8 +292,8 @@ impl Sim {
 
     fn received(&mut self, client: &Client, received: Received) -> Checked {
         let (group, call) = (client.group, client.call());
-        if !received.deliveries.is_empty() {
-            self.heard(client);
+        if !received.deliveries.is_empty() && !self.hears(client) {
+            return Ok(());
         }
         let deadline_ms = received.delivered_ms.saturating_add(received.invisible_ms);
         let mut batch = Vec::new();

@@ -4,7 +4,7 @@ use super::steps::receivers;
 use super::{Sim, order_of};
 use crate::history::Order;
 use crate::rng::Rng;
-use crate::sim::broker::calls::Ask;
+use crate::sim::broker::calls::{Ask, Call};
 
 /// Consumers of one group at most.
 const CLIENTS_MAX: u64 = 20;
@@ -66,10 +66,17 @@ impl Clients {
 }
 
 impl Sim {
-    /// A consumer of the group, perhaps one that joins now.
+    /// A consumer of the group, perhaps one that joins now. Who names its calls has one under way at
+    /// most.
     pub(super) fn client_of(&mut self, group: usize) -> Client {
+        let is_busy = |client: &Client| {
+            let is_theirs =
+                |call: &Call| matches!(call.ask, Ask::Receive { client: of } if of.number == client.number);
+            client.names_calls && self.calls.iter().any(is_theirs)
+        };
+        let idle: Vec<Client> = self.clients.of(group).filter(|client| !is_busy(client)).copied().collect();
         let there = self.clients.of(group).count() as u64;
-        if there == 0 || (there < self.clients.most && self.rng.percent(30)) {
+        if idle.is_empty() || (there < self.clients.most && self.rng.percent(30)) {
             let number = self.clients.next_number;
             self.clients.next_number += 1;
             let names_calls = order_of(group) != Order::None && self.rng.percent(70);
@@ -77,17 +84,21 @@ impl Sim {
             self.clients.all.push(client);
             return client;
         }
-        let at = self.rng.below(there) as usize;
-        *self.clients.of(group).nth(at).expect("one of those that were counted")
+        let at = self.rng.index(idle.len());
+        *idle.get(at).expect("an index below the length")
     }
 
-    /// The call was answered with messages: the next one has another name. Some clients do not hear
-    /// the answer, and ask again.
-    pub(super) fn heard(&mut self, client: &Client) {
-        let is_lost = self.rng.percent(10);
-        if let Some(client) = self.clients.get_mut(client.number).filter(|_| !is_lost) {
+    /// The call was answered with messages: the next one has another name. `false`: the answer is lost
+    /// on its way, and the client asks again.
+    pub(super) fn hears(&mut self, client: &Client) -> bool {
+        if client.names_calls && self.rng.percent(10) {
+            self.note("lost answer", &[client.number]);
+            return false;
+        }
+        if let Some(client) = self.clients.get_mut(client.number) {
             client.call += 1;
         }
+        true
     }
 
     /// A consumer leaves without a word: what it held is not settled, what it asked is dropped.
@@ -105,7 +116,7 @@ impl Sim {
 
     /// The connection of a waiting receive call breaks.
     pub(super) fn hang_up(&mut self) {
-        let is_receive = |call: &super::calls::Call| matches!(call.ask, Ask::Receive { .. });
+        let is_receive = |call: &Call| matches!(call.ask, Ask::Receive { .. });
         let Some(at) = self.calls.iter().position(is_receive) else { return };
         self.note("hang up", &[]);
         drop(self.calls.remove(at));
