@@ -71,10 +71,13 @@ enum Fate {
 }
 
 impl Picking {
+    /// A message behind all of its key that is not settled.
     fn judge(&mut self, offset: u64, key: OrderKey, message: StoredMessage) -> Fate {
-        if self.blocked.blocks(key) {
-            return Fate::Waits;
-        }
+        if self.blocked.blocks(key) { Fate::Waits } else { self.take(offset, key, message) }
+    }
+
+    /// A message whose key is free.
+    fn take(&mut self, offset: u64, key: OrderKey, message: StoredMessage) -> Fate {
         let is_other = self.single && self.key.is_some_and(|own| own != key);
         let bytes = self.bytes + message.bytes().len();
         let is_too_much = self.bytes > 0 && bytes > ANSWER_BYTES_MAX;
@@ -155,8 +158,9 @@ impl Broker {
                 return Ok(());
             }
             let wanted = |key: OrderKey| !picking.single || picking.key.is_none_or(|own| own == key);
+            let all = some.len();
             let some: Vec<_> = some.iter().filter(|(_, key)| wanted(*key)).copied().collect();
-            picking.more |= some.is_empty();
+            picking.more |= some.len() < all;
             let offsets: Vec<u64> = some.iter().map(|(offset, _)| *offset).collect();
             let entries = self.entries_at(source.stream, &offsets)?;
             let mut read = entries.iter().zip(self.read_in_order(call, &entries).await?).peekable();
@@ -167,7 +171,7 @@ impl Broker {
                     None => {}
                     Some(message) => {
                         let is_free = !left_keys.blocks(key);
-                        if !is_free || !matches!(picking.judge(offset, key, message), Fate::Taken) {
+                        if !is_free || !matches!(picking.take(offset, key, message), Fate::Taken) {
                             left_keys.add(key);
                         }
                     }

@@ -48,3 +48,7 @@ pub const ENTRIES_PER_STEP: usize = 32;
 pub const VOID_CHOICES_MAX: u32 = 8;
 /// Dead letters that one call of the admin operation sends again.
 pub const DEAD_LETTERS_PER_CALL_MAX: usize = 1_000;
+/// Delays in a group's list: clients get the list with their settings.
+pub const RETRY_STEPS_MAX: usize = 128;
+/// Longest delay before a retry, in milliseconds: a month.
+pub const RETRY_DELAY_MS_MAX: i64 = 31 * 86_400_000;

@@ -1,0 +1,326 @@
+//! Order, retries, dead letters and priorities over a real store in a temporary folder.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::Doors;
+use broker::{Broker, BrokerConfig, Setup};
+use model::admin::{
+    self, AdminError, DeadLettersResend, DeadLettersResendRequest, GroupPut, GroupPutRequest, TopicPut,
+    TopicPutRequest,
+};
+use model::group::ATTRIBUTE_ORDER_BY;
+use model::verbs::{OffsetAnswer, OffsetQuestion, Publish, QueueChoice, Receive, Settle, StartFrom};
+use model::{
+    Delivery, Filter, GroupConfig, GroupName, Messaging, NewMessage, Offset, Properties, QueueId,
+    RetryPolicy, Session, TopicConfig, TopicName, properties,
+};
+use replica::ReplicaConfig;
+use store::{Repair, StoreConfig};
+use tempfile::TempDir;
+
+struct Bench {
+    dir: TempDir,
+    broker: Arc<Broker>,
+    session: Session,
+}
+
+fn open(dir: &TempDir) -> Arc<Broker> {
+    let setup = Setup {
+        dir: dir.path().join("data"),
+        broker: BrokerConfig::default(),
+        replica: ReplicaConfig::default(),
+        store: StoreConfig::default(),
+        repair: Repair::Refuse,
+    };
+    Broker::open(&Doors::system(), &setup).expect("opens")
+}
+
+fn topic(name: &str) -> TopicName {
+    TopicName::new(name).expect("legal")
+}
+
+fn group() -> GroupName {
+    GroupName::new("g").expect("legal")
+}
+
+fn in_order() -> GroupConfig {
+    GroupConfig { ordered: true, ..GroupConfig::new(group()) }
+}
+
+/// `k1` is a message of the message group `k`, `1` one without.
+fn message(body: &str) -> NewMessage {
+    let mut with = Properties::new();
+    with.push(properties::UNIQUE_ID, &format!("id-{body}"));
+    let key: String = body.chars().take_while(|c| c.is_alphabetic()).collect();
+    if !key.is_empty() {
+        with.push(properties::SHARDING_KEY, &key);
+    }
+    NewMessage {
+        body: body.as_bytes().to_vec().into(),
+        properties: with,
+        flag: 0,
+        system_flags: 0,
+        born_ms: 1,
+        born_host: ([127, 0, 0, 1], 1).into(),
+        reconsume_times: 0,
+    }
+}
+
+impl Bench {
+    async fn new(config: GroupConfig) -> Self {
+        let dir = TempDir::new().expect("a folder");
+        let bench = Self { broker: open(&dir), dir, session: Session::internal() };
+        bench.put_topic(TopicConfig::new(topic("t"), 1)).await;
+        bench.put_group(config).await.expect("created");
+        bench
+    }
+
+    async fn put_topic(&self, config: TopicConfig) {
+        let request = TopicPutRequest { config, update: true };
+        admin::run::<TopicPut>(&*self.broker, &self.session, request).await.expect("created");
+    }
+
+    async fn put_group(&self, config: GroupConfig) -> Result<GroupConfig, AdminError> {
+        let request = GroupPutRequest { config, update: true };
+        admin::run::<GroupPut>(&*self.broker, &self.session, request).await
+    }
+
+    async fn restart(&mut self) {
+        self.broker.shutdown().await.expect("closes");
+        self.broker = open(&self.dir);
+    }
+
+    async fn send(&self, bodies: &[&str]) {
+        for body in bodies {
+            self.send_one(message(body)).await;
+        }
+    }
+
+    async fn send_one(&self, message: NewMessage) -> QueueId {
+        let request = Publish {
+            topic: topic("t"),
+            queue: QueueChoice::Any,
+            messages: vec![message],
+            producer_group: None,
+            auto_create: None,
+            check_kind: false,
+        };
+        self.broker.publish(&self.session, request).await.expect("stored").entries[0].queue
+    }
+
+    fn wish(attempt_id: Option<&str>) -> Receive {
+        Receive {
+            group: group(),
+            topic: topic("t"),
+            queue: None,
+            filter: Filter::all(),
+            max_messages: 32,
+            invisible_ms: 60_000,
+            wait_ms: 0,
+            attempt_id: attempt_id.map(str::to_owned),
+            ordered: None,
+            start: StartFrom::First,
+            client_id: "c".to_owned(),
+        }
+    }
+
+    async fn receive(&self, attempt_id: Option<&str>) -> Vec<Delivery> {
+        self.receive_as(Self::wish(attempt_id)).await
+    }
+
+    async fn receive_as(&self, wish: Receive) -> Vec<Delivery> {
+        self.broker.receive(&self.session, wish).await.expect("received").deliveries
+    }
+
+    async fn ack(&self, deliveries: &[Delivery]) {
+        let receipts = deliveries.iter().map(|d| d.receipt.clone()).collect();
+        let acked = self.broker.ack(&self.session, receipts).await;
+        assert!(acked.iter().all(Result::is_ok), "{acked:?}");
+    }
+
+    async fn progress(&self) -> OffsetAnswer {
+        let question = OffsetQuestion::Committed { group: group(), topic: topic("t"), queue: QueueId(0) };
+        self.broker.offset(&self.session, question).await.expect("answered")
+    }
+}
+
+fn bodies(deliveries: &[Delivery]) -> Vec<String> {
+    deliveries.iter().map(|d| String::from_utf8_lossy(&d.message.body()).into_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_slow_key_holds_up_no_other() {
+    let mut bench = Bench::new(in_order()).await;
+    bench.send(&["a1", "a2", "b1", "a3", "c1", "b2", "1", "2"]).await;
+    let slow = bench.receive(Some("one")).await;
+    assert_eq!(bodies(&slow), ["a1", "a2"], "one key for who works through it one by one");
+    let next = bench.receive(Some("two")).await;
+    assert_eq!(bodies(&next), ["b1"]);
+    bench.restart().await;
+    let rest = bench.receive(None).await;
+    assert_eq!(bodies(&rest), ["c1", "1", "2"], "keys in flight are blocked, also after a restart");
+    bench.ack(&rest).await;
+    bench.ack(&next).await;
+    assert_eq!(bodies(&bench.receive(Some("three")).await), ["b2"], "its key goes on");
+    assert_eq!(bench.progress().await, OffsetAnswer::Offset(Offset(0)), "the slow one is not lost");
+    bench.ack(&slow[..1]).await;
+    assert!(bench.receive(Some("four")).await.is_empty());
+    assert_eq!(bodies(&bench.receive(Some("one")).await), ["a2"], "the same call gets the same again");
+}
+
+#[tokio::test]
+async fn a_failed_message_comes_again_before_those_after_it() {
+    let bench = Bench::new(in_order()).await;
+    bench.send(&["a1", "a2", "a3"]).await;
+    let first = bench.receive(Some("one")).await;
+    bench.broker.extend(&bench.session, first[0].receipt.clone(), 0).await.expect("given back");
+    assert!(!bodies(&first).is_empty());
+    let again = bench.receive_as(Receive { wait_ms: 5_000, ..Bench::wish(Some("two")) }).await;
+    assert_eq!((bodies(&again), again[0].attempt), (vec!["a1".to_owned()], 2), "a2 and a3 are held yet");
+    let receipt = again[0].receipt.clone();
+    let settle = Settle::DeadLetter { receipt, max_attempts: None };
+    bench.broker.settle(&bench.session, settle).await.expect("dead");
+    bench.ack(&first[1..2]).await;
+    bench.broker.extend(&bench.session, first[2].receipt.clone(), 0).await.expect("given back");
+    let last = bench.receive_as(Receive { wait_ms: 5_000, ..Bench::wish(Some("three")) }).await;
+    assert_eq!(bodies(&last), ["a3"], "the key goes on behind a dead letter");
+}
+
+#[tokio::test]
+async fn a_group_may_block_whole_queues() {
+    let mut config = in_order();
+    config.attributes.insert(ATTRIBUTE_ORDER_BY.to_owned(), "queue".to_owned());
+    let bench = Bench::new(config).await;
+    bench.send(&["a1", "b1", "a2"]).await;
+    let first = bench.receive_as(Receive { max_messages: 2, ..Bench::wish(Some("one")) }).await;
+    assert_eq!(bodies(&first), ["a1", "b1"]);
+    bench.ack(&first[..1]).await;
+    assert!(bench.receive(Some("two")).await.is_empty());
+    bench.ack(&first[1..]).await;
+    assert_eq!(bodies(&bench.receive(Some("two")).await), ["a2"]);
+}
+
+#[tokio::test]
+async fn a_group_that_gives_up_its_order_loses_nothing() {
+    let bench = Bench::new(in_order()).await;
+    bench.send(&["a1", "a2", "b1", "a3"]).await;
+    let one = |max_messages| Receive { max_messages, ..Bench::wish(None) };
+    let first = bench.receive_as(one(1)).await;
+    assert_eq!(bodies(&first), ["a1"]);
+    assert_eq!(bodies(&bench.receive_as(one(32)).await), ["b1"], "a2 and a3 wait");
+    bench.put_group(GroupConfig::new(group())).await.expect("changed");
+    assert_eq!(bodies(&bench.receive_as(one(32)).await), ["a2", "a3"]);
+}
+
+#[tokio::test]
+async fn what_a_lost_call_was_handed_comes_to_the_next_at_once() {
+    for config in [in_order(), GroupConfig::new(group())] {
+        let bench = Bench::new(config).await;
+        // The group's first contact with its queues is on record.
+        assert!(bench.receive(None).await.is_empty());
+        loop {
+            bench.send(&["a1", "a2"]).await;
+            let broker = Arc::clone(&bench.broker);
+            let session = bench.session.clone();
+            let mut lost = Box::pin(async move { broker.receive(&session, Bench::wish(Some("lost"))).await });
+            // Polled until the delivery is proposed, and dropped before its answer.
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            match lost.as_mut().poll(&mut context) {
+                std::task::Poll::Pending => break,
+                // The group's thread was quicker: once more.
+                std::task::Poll::Ready(answer) => bench.ack(&answer.expect("received").deliveries).await,
+            }
+        }
+        let wish = Receive { wait_ms: 5_000, ..Bench::wish(Some("next")) };
+        let next = bench.receive_as(wish).await;
+        assert_eq!(bodies(&next), ["a1", "a2"]);
+        assert!(next.iter().all(|d| d.attempt == 1), "what nobody got does not count");
+    }
+}
+
+#[tokio::test]
+async fn priorities_are_read_from_the_highest_down() {
+    let bench = Bench::new(GroupConfig::new(group())).await;
+    let mut config = TopicConfig::new(topic("t"), 4);
+    config.attributes.insert("message.type".to_owned(), "PRIORITY".to_owned());
+    bench.put_topic(config).await;
+    let mut queues = Vec::new();
+    for (body, priority) in [("1", "0"), ("2", "3"), ("3", "1"), ("4", "9"), ("5", "2")] {
+        let mut message = message(body);
+        message.properties.push(properties::PRIORITY, priority);
+        queues.push(bench.send_one(message).await.get());
+    }
+    assert_eq!(queues, [0, 3, 1, 3, 2], "what is too urgent is as urgent as can be");
+    assert_eq!(bodies(&bench.receive(None).await), ["2", "4", "5", "3", "1"]);
+}
+
+#[tokio::test]
+async fn dead_letters_are_sent_again() {
+    let bench = Bench::new(GroupConfig::new(group())).await;
+    let resend = |message_id: Option<&str>, from_offset, max| DeadLettersResendRequest {
+        group: group(),
+        message_id: message_id.map(str::to_owned),
+        from_offset,
+        to_offset: None,
+        max,
+    };
+    let run = async |request| admin::run::<DeadLettersResend>(&*bench.broker, &bench.session, request).await;
+    assert!(matches!(run(resend(None, None, None)).await, Err(AdminError::NotFound(_))));
+    bench.send(&["a1", "a2", "b1"]).await;
+    for delivery in bench.receive(None).await {
+        let settle = Settle::DeadLetter { receipt: delivery.receipt, max_attempts: None };
+        bench.broker.settle(&bench.session, settle).await.expect("dead");
+    }
+    let one = run(resend(Some("id-b1"), None, None)).await.expect("sent");
+    assert_eq!((one.resent, one.next_offset, one.end_offset), (1, 3, 3));
+    assert!(matches!(run(resend(Some("id-z"), None, None)).await, Err(AdminError::NotFound(_))));
+    let some = run(resend(None, None, Some(2))).await.expect("sent");
+    assert_eq!((some.resent, some.next_offset, some.end_offset), (2, 2, 3));
+    let none = run(resend(None, Some(3), None)).await.expect("sent");
+    assert_eq!((none.resent, none.next_offset), (0, 3));
+    let again = bench.receive(None).await;
+    assert_eq!(bodies(&again), ["b1", "a1", "a2"]);
+    for delivery in again {
+        assert_eq!((delivery.attempt, delivery.message.reconsume_times()), (1, 0));
+        assert_eq!(delivery.message.property(properties::DLQ_ORIGIN_TOPIC), None);
+        assert!(delivery.message.property(properties::UNIQUE_ID).is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_senseless_retry_policy_is_refused() {
+    let bench = Bench::new(GroupConfig::new(group())).await;
+    let with = |retry_policy| GroupConfig { retry_policy, ..GroupConfig::new(group()) };
+    for policy in [
+        RetryPolicy::Customized { next_ms: Vec::new() },
+        RetryPolicy::Customized { next_ms: vec![1_000, -1] },
+        RetryPolicy::Customized { next_ms: vec![1_000; 1_000] },
+        RetryPolicy::Exponential { initial_ms: 0, max_ms: 10, multiplier: 2 },
+        RetryPolicy::Exponential { initial_ms: 10, max_ms: 5, multiplier: 2 },
+        RetryPolicy::Exponential { initial_ms: 10, max_ms: 50, multiplier: 0 },
+    ] {
+        let refused = bench.put_group(with(policy.clone())).await;
+        assert!(matches!(refused, Err(AdminError::Invalid(_))), "{policy:?}: {refused:?}");
+    }
+    assert!(bench.put_group(with(RetryPolicy::exponential())).await.is_ok());
+}
+
+#[tokio::test]
+async fn no_queue_starves_while_another_is_never_empty() {
+    let bench = Bench::new(GroupConfig::new(group())).await;
+    bench.put_topic(TopicConfig::new(topic("t"), 2)).await;
+    let mut met = std::collections::BTreeSet::new();
+    // Sends and receives in step, one message each: in turn, every receive would begin at one queue.
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while met.len() < 2 {
+            bench.send(&["1"]).await;
+            bench.send(&["2"]).await;
+            for delivery in bench.receive_as(Receive { max_messages: 1, ..Bench::wish(None) }).await {
+                met.insert(delivery.receipt.queue);
+            }
+        }
+    })
+    .await
+    .expect("both queues are met");
+}
