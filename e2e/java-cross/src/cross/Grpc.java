@@ -5,12 +5,17 @@ import java.time.Duration;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import kit.Harness;
+import kit.Inbox;
 import kit.Letter;
 import org.apache.rocketmq.client.apis.ClientConfiguration;
 import org.apache.rocketmq.client.apis.ClientServiceProvider;
+import org.apache.rocketmq.client.apis.consumer.ConsumeResult;
 import org.apache.rocketmq.client.apis.consumer.FilterExpression;
+import org.apache.rocketmq.client.apis.consumer.FilterExpressionType;
 import org.apache.rocketmq.client.apis.consumer.SimpleConsumer;
+import org.apache.rocketmq.client.apis.message.MessageBuilder;
 import org.apache.rocketmq.client.apis.message.MessageView;
 import org.apache.rocketmq.client.apis.producer.Producer;
 
@@ -35,6 +40,38 @@ final class Grpc {
             .addProperty("shape", "round")
             .addProperty("city", "Zürich")
             .build()).getMessageId().toString();
+    }
+
+    static void send(Producer producer, String topic, String body, Map<String, String> properties) throws Exception {
+        MessageBuilder message =
+            PROVIDER.newMessageBuilder().setTopic(topic).setBody(body.getBytes(StandardCharsets.UTF_8));
+        properties.forEach(message::addProperty);
+        producer.send(message.build());
+    }
+
+    /** A push consumer that puts what matches into the inbox, and succeeds. */
+    static AutoCloseable listen(String group, String topic, String sql, Inbox inbox) throws Exception {
+        return PROVIDER.newPushConsumerBuilder()
+            .setClientConfiguration(configuration())
+            .setConsumerGroup(group)
+            .setSubscriptionExpressions(
+                Collections.singletonMap(topic, new FilterExpression(sql, FilterExpressionType.SQL92)))
+            .setMessageListener(message -> {
+                inbox.put(letter(message));
+                return ConsumeResult.SUCCESS;
+            })
+            .build();
+    }
+
+    /** Closes without being waited for: a close lasts as long as open long polls. */
+    static void leave(AutoCloseable client) {
+        new Thread(() -> {
+            try {
+                client.close();
+            } catch (Exception failed) {
+                failed.printStackTrace();
+            }
+        }).start();
     }
 
     /** Receives and acknowledges one message. */

@@ -18,13 +18,14 @@ public final class Main {
     private static final String BODY = "Grüße, 世界";
 
     public static void main(String[] arguments) throws Exception {
-        new Harness()
+        Harness harness = new Harness()
             .add("cross-same-message", Main::sameMessage)
             .add("cross-4-to-5", Main::fourToFive)
             .add("cross-5-to-4", Main::fiveToFour)
             .add("cross-there-and-back", Main::thereAndBack)
-            .add("cross-dead-letter", Main::deadLetter)
-            .run();
+            .add("cross-dead-letter", Main::deadLetter);
+        GreyLanes.addTo(harness);
+        harness.run();
     }
 
     /** A push consumer of 4.x and a simple consumer of 5.x each get the same message. */

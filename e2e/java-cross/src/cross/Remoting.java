@@ -4,6 +4,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import kit.Harness;
 import kit.Inbox;
 import kit.Letter;
@@ -55,19 +56,29 @@ final class Remoting {
         return consumer(group, topic, inbox, ConsumeConcurrentlyStatus.RECONSUME_LATER);
     }
 
+    /** A consumer without subscription that puts everything into the inbox and succeeds. */
+    static DefaultMQPushConsumer unstarted(String group, Inbox inbox) {
+        return unstarted(group, inbox, ConsumeConcurrentlyStatus.CONSUME_SUCCESS);
+    }
+
     private static DefaultMQPushConsumer consumer(
             String group, String topic, Inbox inbox, ConsumeConcurrentlyStatus status) throws Exception {
+        DefaultMQPushConsumer consumer = unstarted(group, inbox, status);
+        consumer.subscribe(topic, "*");
+        consumer.start();
+        return consumer;
+    }
+
+    private static DefaultMQPushConsumer unstarted(String group, Inbox inbox, ConsumeConcurrentlyStatus status) {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
         configure(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setMaxReconsumeTimes(1);
-        consumer.subscribe(topic, "*");
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
             context.setDelayLevelWhenNextConsume(1);
             inbox.put(letter(messages.get(0)));
             return status;
         });
-        consumer.start();
         return consumer;
     }
 
@@ -82,7 +93,7 @@ final class Remoting {
         return new Letter(
             new String(message.getBody(), StandardCharsets.UTF_8),
             message.getTags(),
-            new HashSet<>(Arrays.asList(message.getKeys().split(" "))),
+            message.getKeys() == null ? Set.of() : new HashSet<>(Arrays.asList(message.getKeys().split(" "))),
             message.getProperties(),
             message.getReconsumeTimes() + 1,
             message.getMsgId());

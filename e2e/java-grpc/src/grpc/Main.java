@@ -10,6 +10,7 @@ public final class Main {
         Consuming.addTo(harness);
         Failing.addTo(harness);
         Sharing.addTo(harness);
+        Filtering.addTo(harness);
         Restarting.addTo(harness);
         harness.run();
     }

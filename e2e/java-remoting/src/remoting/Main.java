@@ -15,6 +15,7 @@ public final class Main {
         Sharing.addTo(harness);
         Pulling.addTo(harness);
         Version.addTo(harness);
+        Filtering.addTo(harness);
         Restarting.addTo(harness);
         harness.run();
     }
