@@ -26,7 +26,7 @@ use crate::error::Failed;
 use crate::handing::Handing;
 use crate::in_order::OrderMetrics;
 use crate::interest::{Interest, Waiter};
-use crate::limits::{CHECKS_WAITING_MAX, DELIVERY_DELAY_MS_MAX};
+use crate::limits::CHECKS_WAITING_MAX;
 use crate::machine::command::{Command, DeliverCommand, Outcome, PutMode};
 use crate::machine::state::{State, Topic};
 use crate::machine::transactions::Rules;
@@ -34,6 +34,7 @@ use crate::machine::{BrokerMachine, CommitListener, Touch};
 use crate::members::Members;
 use crate::offsets::Resets;
 use crate::selector::SelectorCache;
+use crate::timer_metrics::TimerMetrics;
 use crate::transactions::{Asker, TransactionMetrics};
 
 /// All that a broker is opened with.
@@ -58,12 +59,11 @@ pub struct Broker {
     pub(crate) members: Arc<Members>,
     pub(crate) transaction_metrics: TransactionMetrics,
     pub(crate) resets: Resets,
-    /// How far ahead a message may be timed, in milliseconds.
-    pub(crate) delivery_delay_max_ms: i64,
     pub(crate) order_metrics: OrderMetrics,
     handle: Handle<BrokerMachine>,
     group_metrics: replica::Metrics,
     store_metrics: Arc<store::Metrics>,
+    timer_metrics: TimerMetrics,
     closed: Mutex<Option<oneshot::Receiver<Result<(), String>>>>,
 }
 
@@ -88,7 +88,9 @@ impl Broker {
         let (checks, to_ask) = mpsc::channel(CHECKS_WAITING_MAX);
         let transaction_metrics = TransactionMetrics::default();
         let asker = Asker::new(Arc::clone(&members), checks, transaction_metrics.clone());
-        let machine = BrokerMachine::new(Arc::clone(&state), Box::new(Wake(Arc::clone(&interest))))
+        let timer_metrics = TimerMetrics::default();
+        let wake = Box::new(Wake(Arc::clone(&interest)));
+        let machine = BrokerMachine::new(Arc::clone(&state), wake, timer_metrics.clone())
             .with_transactions(transaction_rules(&setup.broker), Box::new(asker));
         let group =
             Group::open(doors, &setup.dir, setup.replica.clone(), &setup.store, setup.repair, machine)?;
@@ -106,11 +108,11 @@ impl Broker {
             members,
             transaction_metrics,
             resets: Resets::default(),
-            delivery_delay_max_ms: delivery_delay_max_ms(&setup.store),
             order_metrics: OrderMetrics::default(),
             handle,
             group_metrics,
             store_metrics,
+            timer_metrics,
             closed: Mutex::new(Some(closed)),
         };
         let broker = Arc::new(broker);
@@ -141,6 +143,7 @@ impl Broker {
         self.order_metrics.register(registry);
         self.transaction_metrics.register(registry);
         self.store_metrics.register(registry.sub_registry_with_prefix("store"));
+        self.timer_metrics.register(registry);
     }
 
     /// Names of the group and its cluster, for banners.
@@ -287,8 +290,8 @@ impl Messaging for Broker {
         self.do_settle(session, request).await
     }
 
-    async fn recall(&self, _: &Session, _: Recall) -> Result<String, RecallError> {
-        Err(RecallError::Disabled)
+    async fn recall(&self, _: &Session, request: Recall) -> Result<String, RecallError> {
+        self.do_recall(request).await
     }
 
     async fn commit_offset(&self, session: &Session, request: CommitOffset) -> Result<(), OffsetError> {
@@ -324,11 +327,6 @@ fn transaction_rules(config: &BrokerConfig) -> Rules {
     }
 }
 
-fn delivery_delay_max_ms(store: &StoreConfig) -> i64 {
-    let kept_ms = store.retention_ms.filter(|ms| *ms > 0).unwrap_or(i64::MAX);
-    kept_ms.min(DELIVERY_DELAY_MS_MAX)
-}
-
 /// Derives the state of a data directory anew and compares it with what is stored.
 ///
 /// # Errors
@@ -343,6 +341,6 @@ pub fn verify(
     impl CommitListener for Deaf {
         fn on_committed(&mut self, _: &[(StreamId, Touch)]) {}
     }
-    let machine = || BrokerMachine::new(Arc::new(State::default()), Box::new(Deaf));
+    let machine = || BrokerMachine::new(Arc::new(State::default()), Box::new(Deaf), TimerMetrics::default());
     replica::verify::rederive(doors, dir, scratch, config, machine)
 }

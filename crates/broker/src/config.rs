@@ -31,6 +31,11 @@ pub struct BrokerConfig {
     /// Most undecided transactions; more half messages are refused until some are decided. Each
     /// takes about 150 bytes of memory.
     pub transactions_undecided_max: usize,
+    /// How far ahead a message may be timed, in milliseconds (RocketMQ's `timerMaxDelaySec`, which
+    /// is 3 days there). The default is 100 years.
+    pub timer_delay_max_ms: i64,
+    /// Timed messages can be recalled (RocketMQ's `recallMessageEnable`, which is off there).
+    pub recall_enabled: bool,
     /// Most waiting receive and fetch calls.
     pub waiting_max: usize,
 }
@@ -48,6 +53,8 @@ impl Default for BrokerConfig {
             transaction_check_interval_ms: 30_000,
             transaction_checks_max: 15,
             transactions_undecided_max: 1_000_000,
+            timer_delay_max_ms: 3_155_760_000_000,
+            recall_enabled: true,
             waiting_max: 100_000,
         }
     }

@@ -17,9 +17,23 @@ pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const KEYS_PER_MESSAGE_MAX: usize = 32;
 /// Different tags that the prefix of one batch names; a batch of more wakes every reader.
 pub const TAGS_PER_BATCH_MAX: usize = 64;
-/// A delivery time further away is refused, as RocketMQ does (`timerMaxDelaySec`), and so is one
-/// beyond the retention of the log: what waits is not kept longer than other messages yet.
-pub const DELIVERY_DELAY_MS_MAX: i64 = 3 * 86_400_000;
+/// Minutes in which something waits. Memory holds about 150 bytes of each, however much waits in
+/// it: this is about 300 MB, for timers spread evenly over four years.
+pub const DUE_MINUTES_MAX: usize = 2_000_000;
+/// Timed messages and retries that one step writes again before their segment is deleted, so that
+/// commands do not wait for long.
+pub const MOVED_PER_STEP_MAX: usize = 1_024;
+/// Bytes that one such step writes, about.
+pub const MOVED_BYTES_PER_STEP_MAX: usize = 256 * 1024;
+/// Records of one unique id that a recall looks at, newest first: more only come together where a
+/// producer sends the same message again and again.
+pub const RECALL_RECORDS_MAX: usize = 64;
+/// How often a recall looks again because something with the same hash changed meanwhile.
+pub const RECALL_TRIES_MAX: usize = 16;
+/// Timers of one answer of `timer.list`.
+pub const TIMERS_PER_PAGE_MAX: usize = 1_000;
+/// Entries that one call of `timer.list` looks at.
+pub const TIMER_LOOKS_MAX: usize = 8_192;
 /// Wait of one receive or fetch call.
 pub const WAIT_MS_MAX: i64 = 60_000;
 /// Checks of transactions that wait to be told to producers. The next ones wait in the log.

@@ -10,7 +10,8 @@ use model::limits::{BODY_BYTES_MAX, PROPERTIES_BYTES_MAX, PUBLISH_MESSAGES_MAX};
 use model::record::{Placement, encode, encoded_len, offset_id};
 use model::verbs::{AutoCreate, Publish, PublishError, Published, PublishedMessage, QueueChoice};
 use model::{
-    Lsn, MessageKind, NewMessage, Offset, Properties, QueueId, Session, TopicConfig, TopicName, properties,
+    Lsn, MessageKind, NewMessage, Offset, Properties, QueueId, Session, StreamId, TopicConfig, TopicName,
+    properties,
 };
 use smallvec::SmallVec;
 
@@ -22,6 +23,7 @@ use crate::limits::KEYS_PER_MESSAGE_MAX;
 use crate::machine::command::{Command, Outcome, PlacedMessage, PublishOnce, PutMode, Refusal};
 use crate::machine::records::{EncodedBatch, EncodedMessage, KeyHashes};
 use crate::machine::state::Topic;
+use crate::timing::{Timing, strip_level};
 use crate::transactions;
 
 impl Broker {
@@ -39,7 +41,7 @@ impl Broker {
         }
         let topic = self.topic_to_write(&request.topic, request.auto_create).await?;
         let keeps = topic.config.keeps_batches();
-        let request = Publish { messages: singles(request.messages, keeps)?, ..request };
+        let mut request = Publish { messages: singles(request.messages, keeps)?, ..request };
         for message in &request.messages {
             check(message, &topic, request.check_kind)?;
         }
@@ -49,19 +51,17 @@ impl Broker {
             return Ok(Published { entries: vec![half] });
         }
         let store_host = self.store_host(session);
-        let due_ms = match request.messages.as_slice() {
-            [message] => due_ms(&message.properties, self.now_ms(), self.delivery_delay_max_ms)?,
-            messages => {
-                if messages.iter().any(|m| MessageKind::of(&m.properties) == MessageKind::Delay) {
-                    return Err(PublishError::Illegal("a batch cannot hold timed messages".to_owned()));
-                }
-                None
-            }
-        };
         if let [batch] = request.messages.as_slice()
             && is_batch(batch.system_flags)
         {
             return self.publish_batch(batch.clone(), &topic, queue, store_host).await;
+        }
+        let timing = self.timing(&request.messages)?;
+        if let Timing::Cancels(id) = &timing {
+            return self.publish_cancellation(&request.topic, id, queue, store_host).await;
+        }
+        if matches!(timing, Timing::At(_)) {
+            request.messages.iter_mut().for_each(|message| strip_level(&mut message.properties));
         }
         let ids: Vec<Option<String>> = request
             .messages
@@ -75,29 +75,33 @@ impl Broker {
             .collect();
         let bytes = encoded.iter().map(|message| message.bytes.len()).sum();
         let stream = topic.stream(queue);
-        if let Some((window_ms, by)) = topic.config.dedup().filter(|_| due_ms.is_none()) {
+        if let Some((window_ms, by)) = topic.config.dedup().filter(|_| timing == Timing::Now) {
             let identities = request.messages.iter().map(|message| identity(message, by));
             let identities = identities.collect::<Result<Vec<_>, _>>()?;
             let messages = encoded.into_iter().zip(identities).collect();
             let once = PublishOnce { topic_id: topic.id, window_ms, stream, messages };
             return self.publish_once(once, bytes, store_host, ids).await;
         }
-        let command = match due_ms {
-            Some(due_ms) => {
-                let message = encoded.into_iter().next().expect("a timed publish has one message");
-                Command::PublishDue { stream, message, due_ms }
-            }
-            None => Command::Publish { stream, messages: encoded },
-        };
+        let command = command(stream, encoded, &timing);
         let placed = match self.propose(command, bytes).await? {
             Outcome::Published(placed) => placed,
             Outcome::Refused(Refusal::DiskFull { used_percent }) => {
                 return Err(PublishError::DiskFull { used_percent });
             }
+            Outcome::Refused(Refusal::TooManyDueMinutes { max }) => {
+                let text = format!("timed messages wait in {max} different minutes, the most allowed");
+                return Err(PublishError::Throttled(text));
+            }
             other => return Err(Failed::unexpected(&other).into()),
         };
-        let entries =
-            placed.iter().zip(ids).map(|(placed, id)| published(queue, store_host, *placed, id)).collect();
+        let entries = placed
+            .iter()
+            .zip(ids)
+            .map(|(placed, id)| {
+                let recall_handle = self.recall_handle(&request.topic, &timing, id.as_deref());
+                PublishedMessage { recall_handle, ..published(queue, store_host, *placed, id) }
+            })
+            .collect();
         Ok(Published { entries })
     }
 
@@ -268,37 +272,17 @@ fn crc32(bytes: &[u8]) -> u32 {
     model::record::body_crc(bytes)
 }
 
-/// When a message is to be delivered, if not at once. A delay level beats the timer properties.
-pub(crate) fn due_ms(
-    properties: &Properties,
-    now_ms: i64,
-    delay_max_ms: i64,
-) -> Result<Option<i64>, PublishError> {
-    let number = |key: &'static str| {
-        properties.get(key).map(|text| {
-            let bad = || PublishError::DeliveryTime(format!("{key} is `{text}`, not a number"));
-            text.trim().parse::<i64>().map_err(|_| bad())
-        })
+fn command(stream: StreamId, encoded: SmallVec<[EncodedMessage; 1]>, timing: &Timing) -> Command {
+    let one = |encoded: SmallVec<[EncodedMessage; 1]>| {
+        encoded.into_iter().next().expect("a timed publish has one message")
     };
-    let level = number(properties::DELAY).transpose()?.unwrap_or(0);
-    let due = if level > 0 {
-        let levels = model::group::DELAY_LEVELS_MS;
-        let index = usize::try_from(level - 1).unwrap_or(0).min(levels.len() - 1);
-        now_ms + levels.get(index).copied().unwrap_or(0)
-    } else if let Some(seconds) = number(properties::TIMER_DELAY_SEC).transpose()? {
-        now_ms.saturating_add(seconds.saturating_mul(1_000))
-    } else if let Some(ms) = number(properties::TIMER_DELAY_MS).transpose()? {
-        now_ms.saturating_add(ms)
-    } else if let Some(at) = number(properties::TIMER_DELIVER_MS).transpose()? {
-        at
-    } else {
-        return Ok(None);
-    };
-    if due.saturating_sub(now_ms) > delay_max_ms {
-        let hours = delay_max_ms / 3_600_000;
-        return Err(PublishError::DeliveryTime(format!("more than {hours} hours from now")));
+    match *timing {
+        Timing::At(due_ms) => Command::PublishDue { stream, message: one(encoded), due_ms },
+        Timing::Recurs { first_ms, .. } => {
+            Command::PublishRecurring { stream, message: one(encoded), due_ms: first_ms }
+        }
+        Timing::Now | Timing::Cancels(_) => Command::Publish { stream, messages: encoded },
     }
-    Ok(Some(due).filter(|due| *due > now_ms))
 }
 
 /// Encodes a message as it will stand in the log but for its stamp, on the caller's thread.

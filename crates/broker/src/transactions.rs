@@ -38,8 +38,9 @@ use crate::machine::transactions::{
     AskProducers, Check, Discarded, HALF_TOPIC, encode_from_half, message_of_half,
 };
 use crate::members::Members;
-use crate::publish::{due_ms, encode_message, key_hashes, published};
+use crate::publish::{encode_message, key_hashes, published};
 use crate::resolve::read_record;
+use crate::timing::due_ms;
 
 /// What is counted of transactions. The counts are those of this process.
 #[derive(Debug, Clone, Default)]
@@ -208,7 +209,7 @@ impl Broker {
             PublishError::Illegal("a half message must name its producer group (PGROUP)".to_owned())
         })?;
         // What the commit will do must be possible.
-        due_ms(&message.properties, self.now_ms(), self.delivery_delay_max_ms)?;
+        due_ms(&message.properties, self.now_ms(), self.config.timer_delay_max_ms)?;
         let least_ms = self.config.transaction_timeout_ms;
         let check_after_ms = immunity_ms(message.properties.get(CHECK_IMMUNITY_SECONDS), least_ms);
         let unique = message.properties.get(UNIQUE_ID).filter(|id| !id.is_empty()).map(str::to_owned);
@@ -274,7 +275,7 @@ impl Broker {
             TransactionOutcome::Commit => {
                 let (stream, message) = self.committed_message(lsn, undecided, half)?;
                 let properties = half.to_new().properties;
-                let due_ms = due_ms(&properties, self.now_ms(), self.delivery_delay_max_ms)
+                let due_ms = due_ms(&properties, self.now_ms(), self.config.timer_delay_max_ms)
                     .map_err(|error| SettleError::Illegal(error.to_string()))?;
                 let bytes = message.bytes.len();
                 (HalfOutcome::Commit { stream, message, due_ms }, bytes)

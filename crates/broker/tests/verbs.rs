@@ -389,7 +389,7 @@ async fn what_is_illegal_is_refused() {
     let mut fifo = message("a", "a");
     fifo.properties.push("__SHARDINGKEY", "k");
     assert!(matches!(refused(publish("t", 0, fifo)).await, PublishError::KindMismatch { .. }));
-    for (key, value) in [("TIMER_DELIVER_MS", "soon"), ("TIMER_DELAY_SEC", "300000")] {
+    for (key, value) in [("TIMER_DELIVER_MS", "soon"), ("TIMER_DELAY_SEC", "3200000000")] {
         let mut bad = message("a", "a");
         bad.properties.push(key, value);
         let request = Publish { check_kind: false, ..publish("t", 0, bad) };

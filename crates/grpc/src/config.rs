@@ -23,7 +23,8 @@ pub struct GrpcConfig {
     pub long_poll_max_ms: i64,
     /// Kept back from a call's deadline, so that the answer still reaches the client.
     pub deadline_reserve_ms: i64,
-    /// How far ahead a timed message may lie.
+    /// How far ahead a timed message may lie (RocketMQ's proxy allows 1 day, 86400000). 0: as far
+    /// as `broker.timer_delay_max_ms` allows.
     pub delivery_delay_max_ms: i64,
     /// How long messages stay hidden that the server renews by itself.
     pub renewed_invisible_ms: i64,
@@ -63,7 +64,7 @@ impl Default for GrpcConfig {
             long_poll_min_ms: 5_000,
             long_poll_max_ms: 20_000,
             deadline_reserve_ms: 100,
-            delivery_delay_max_ms: 24 * 3_600_000,
+            delivery_delay_max_ms: 0,
             renewed_invisible_ms: 60_000,
             renew_scan_ms: 5_000,
             renew_ahead_ms: 10_000,

@@ -99,10 +99,11 @@ refusals!(SettleError {
     SettleError::Internal(_) => InternalServerError,
 });
 
+// RocketMQ's proxy answers all that its broker refuses with one code.
 refusals!(RecallError {
-    RecallError::Handle => BadRequest,
+    RecallError::Handle => InternalServerError,
     RecallError::TopicNotFound(_) => TopicNotFound,
-    RecallError::TooLate => PreconditionFailed,
+    RecallError::TooLate => InternalServerError,
     RecallError::Disabled => Forbidden,
     RecallError::Denied(_) => Forbidden,
     RecallError::Unavailable(_) => InternalServerError,

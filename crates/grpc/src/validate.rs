@@ -202,7 +202,7 @@ pub(crate) fn lite_topic(lite: &str) -> Result<(), Refusal> {
 }
 
 fn delivery_time(at_ms: i64, now_ms: i64, delay_max_ms: i64) -> Result<(), Refusal> {
-    if at_ms.saturating_sub(now_ms) > delay_max_ms {
+    if delay_max_ms > 0 && at_ms.saturating_sub(now_ms) > delay_max_ms {
         let text =
             format!("the delivery time lies {} ms ahead, the most allowed is {delay_max_ms}", at_ms - now_ms);
         return refuse(Code::IllegalDeliveryTime, text);

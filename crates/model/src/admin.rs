@@ -134,6 +134,9 @@ operations! {
     KeyValueGet = "kv.get", Read, "Read a name-server key", KeyValueRequest => Option<String>;
     KeyValuePut = "kv.put", Write, "Set (or with no value delete) a name-server key", KeyValuePutRequest => Done;
     KeyValueList = "kv.list", Read, "All keys of a name-server namespace", KeyValueListRequest => std::collections::BTreeMap<String, String>;
+    /// Timed messages that wait, in the order in which they are due.
+    TimerList = "timer.list", Read, "List timed messages of a topic that wait", TimerListRequest => TimerPage;
+    TimerDelete = "timer.delete", Write, "Cancel a timed message that waits", TimerDeleteRequest => TimerDeleted;
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription;
 }
 
@@ -278,6 +281,62 @@ pub struct KeyValuePutRequest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeyValueListRequest {
     pub namespace: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TimerListRequest {
+    pub topic: TopicName,
+    /// Only what is due at or after this, Unix milliseconds.
+    #[serde(default)]
+    pub from_ms: Option<i64>,
+    /// Only what is due before this, Unix milliseconds.
+    #[serde(default)]
+    pub to_ms: Option<i64>,
+    /// Most timers of one answer; the node has a limit of its own.
+    #[serde(default)]
+    pub max: Option<usize>,
+    /// `next` of the answer before, to go on from there.
+    #[serde(default)]
+    pub after: Option<String>,
+}
+
+/// A part of the timers that wait. Other topics' timers are looked at too, so a page can be empty
+/// and still have a next one.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct TimerPage {
+    /// By due time, to the minute.
+    pub timers: Vec<TimerDescription>,
+    /// Ask with `after` set to this for more; none at the end.
+    pub next: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TimerDescription {
+    pub message_id: String,
+    /// Unix milliseconds.
+    pub due_ms: i64,
+    /// When it was sent, Unix milliseconds.
+    pub stored_ms: i64,
+    pub queue: u32,
+    pub keys: String,
+    pub tags: String,
+    pub body_bytes: usize,
+    /// The cron expression of a recurring message.
+    pub cron: Option<String>,
+    /// How often a recurring message was fired.
+    pub fired_times: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TimerDeleteRequest {
+    pub topic: TopicName,
+    pub message_id: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct TimerDeleted {
+    /// How many were cancelled: more than one if a producer sent the same message again.
+    pub cancelled: usize,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

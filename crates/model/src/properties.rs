@@ -41,6 +41,8 @@ pub const TIMER_DELAY_SEC: &str = "TIMER_DELAY_SEC";
 pub const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
 pub const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
 pub const TIMER_OUT_MS: &str = "TIMER_OUT_MS";
+/// Cancels the timed message with this unique id (4.x).
+pub const TIMER_DELETE_UNIQUE_ID: &str = "TIMER_DEL_UNIQKEY";
 pub const TRANSACTION_ID: &str = "__transactionId__";
 pub const CHECK_IMMUNITY_SECONDS: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
 /// How often a producer was asked about a half message.
@@ -57,6 +59,12 @@ pub const DLQ_ORIGIN_MESSAGE_ID: &str = "DLQ_ORIGIN_MESSAGE_ID";
 pub const DEDUP_PRODUCER: &str = "APOGEE_PRODUCER_ID";
 /// A number that the producer gives each message once.
 pub const DEDUP_SEQUENCE: &str = "APOGEE_SEQUENCE";
+/// Ours: the message recurs by this cron expression (5 fields, or 6 with seconds first; UTC).
+pub const CRON: &str = "APOGEE_CRON";
+/// Ours: a recurring message is not fired after this time (Unix milliseconds).
+pub const CRON_UNTIL_MS: &str = "APOGEE_CRON_UNTIL_MS";
+/// Ours: a recurring message is fired so many times at most.
+pub const CRON_TIMES: &str = "APOGEE_CRON_TIMES";
 
 /// Keys that users may not set (`MessageConst.STRING_HASH_SET`).
 pub const RESERVED: &[&str] = &[
@@ -100,7 +108,7 @@ pub const RESERVED: &[&str] = &[
     TIMER_DELAY_MS,
     TIMER_DELIVER_MS,
     TIMER_OUT_MS,
-    "TIMER_DEL_UNIQKEY",
+    TIMER_DELETE_UNIQUE_ID,
     "TIMER_ROLL_TIMES",
     "TIMER_ENQUEUE_MS",
     "TIMER_DEQUEUE_MS",

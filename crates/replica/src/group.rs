@@ -27,6 +27,8 @@ use crate::metrics::Metrics;
 pub const KIND_EPOCH_START: u8 = 255;
 /// How often retention, disk space and background work are looked at.
 const HOUSEKEEPING_MS: i64 = 1_000;
+/// Between two steps of keeping what must survive a trim, so that commands come in between.
+const TRIM_PAUSE_MS: i64 = 20;
 
 type Answer<M> = Result<<M as Machine>::Outcome, ProposeError>;
 
@@ -60,6 +62,8 @@ pub struct Group<M: Machine> {
     background: Option<Slot>,
     last_flush_ms: i64,
     last_housekeeping_ms: i64,
+    /// A trim that kept only a part of what must survive goes on then.
+    trim_again_ms: Option<i64>,
     refuse_messages: Option<u32>,
     /// Answers that wait for commit, with what to answer.
     waiting: Vec<(oneshot::Sender<Answer<M>>, M::Outcome)>,
@@ -96,6 +100,7 @@ impl<M: Machine> Group<M> {
             background: None,
             last_flush_ms: doors.clock.now_ms(),
             last_housekeeping_ms: 0,
+            trim_again_ms: None,
             refuse_messages: None,
             waiting: Vec::new(),
             soft: Vec::new(),
@@ -169,10 +174,14 @@ impl<M: Machine> Group<M> {
         if self.store.log.flushed() < self.store.log.end() {
             due = due.min(self.last_flush_ms.saturating_add_unsigned(self.config.flush_interval_ms));
         }
-        if let Some(machine_due) = self.machine.next_due_ms() {
+        if let Some(at) = self.trim_again_ms {
+            due = due.min(at);
+        }
+        if let Some(machine_due) = self.machine.next_due_ms(now_ms) {
             due = due.min(machine_due);
         }
-        due.max(now_ms)
+        // A wall clock that was set back must not make anyone wait for it.
+        due.clamp(now_ms, now_ms.saturating_add(HOUSEKEEPING_MS))
     }
 
     /// Takes commands, writes their records in one or more frames, commits, answers.
@@ -271,7 +280,7 @@ impl<M: Machine> Group<M> {
         if self.fenced.is_some() {
             return;
         }
-        if self.machine.next_due_ms().is_some_and(|due| due <= now_ms) {
+        if self.machine.next_due_ms(now_ms).is_some_and(|due| due <= now_ms) {
             self.tick_machine(now_ms);
         }
         let flush_due = self.last_flush_ms.saturating_add_unsigned(self.config.flush_interval_ms) <= now_ms
@@ -287,7 +296,11 @@ impl<M: Machine> Group<M> {
             || now_ms < self.last_housekeeping_ms
         {
             self.last_housekeeping_ms = now_ms;
+            self.trim_again_ms = None;
             self.housekeep(now_ms);
+        } else if self.trim_again_ms.is_some_and(|at| at <= now_ms) {
+            self.trim_again_ms = None;
+            self.trim(now_ms);
         }
     }
 
@@ -337,11 +350,22 @@ impl<M: Machine> Group<M> {
             now_ms,
             refuse_messages: self.refuse_messages,
         };
-        self.machine.trimming(target, &mut proposal);
-        self.commit_wanted |= !frame.is_empty();
+        let free = self.machine.trimming(target, &mut proposal).min(target);
+        let is_moved = !frame.is_empty();
+        self.commit_wanted |= is_moved;
         self.finish(now_ms, frame);
+        if is_moved && self.fenced.is_none() {
+            // What was kept must be durable before the place that it was kept from is gone.
+            match self.flush(now_ms) {
+                Ok(()) => self.set_commit(self.store.log.end()),
+                Err(error) => return self.fence(&error),
+            }
+        }
+        if free < target {
+            self.trim_again_ms = Some(now_ms.saturating_add(TRIM_PAUSE_MS));
+        }
         if self.fenced.is_none()
-            && let Err(error) = self.store.log.trim(target)
+            && let Err(error) = self.store.log.trim(free)
         {
             tracing::error!(%error, "old segments could not be removed");
         }

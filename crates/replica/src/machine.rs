@@ -67,11 +67,14 @@ pub trait Machine: Send + 'static {
     /// Does what time demands. Called when [`Self::next_due_ms`] has come.
     fn tick(&mut self, proposal: &mut Proposal<'_>);
     /// Wall time (Unix milliseconds) at which `tick` has work, if any.
-    fn next_due_ms(&self) -> Option<i64>;
+    fn next_due_ms(&self, now_ms: i64) -> Option<i64>;
     /// Everything below `commit` counts from now on.
     fn committed(&mut self, commit: Lsn);
     /// Writes changed state to the views as objects.
     fn checkpoint(&mut self, views: &mut Views);
-    /// The log is about to be cut below `lsn`: what is placed here keeps what must survive.
-    fn trimming(&mut self, _before: Lsn, _proposal: &mut Proposal<'_>) {}
+    /// The log is about to be cut below `before`: what is placed here keeps what must survive.
+    /// Answers up to where it may be cut now; where that is less, it is asked again soon.
+    fn trimming(&mut self, before: Lsn, _proposal: &mut Proposal<'_>) -> Lsn {
+        before
+    }
 }

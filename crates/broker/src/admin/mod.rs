@@ -7,6 +7,8 @@ mod group_list;
 mod group_put;
 mod key_value;
 mod node_info;
+mod timer_delete;
+mod timer_list;
 mod topic_delete;
 mod topic_get;
 mod topic_list;
@@ -16,7 +18,8 @@ use async_trait::async_trait;
 use model::Session;
 use model::admin::{
     Admin, AdminError, AdminOp, DeadLettersResend, GroupDelete, GroupGet, GroupList, GroupPut, KeyValueGet,
-    KeyValueList, KeyValuePut, NodeInfo, OperationInfo, TopicDelete, TopicGet, TopicList, TopicPut,
+    KeyValueList, KeyValuePut, NodeInfo, OperationInfo, TimerDelete, TimerList, TopicDelete, TopicGet,
+    TopicList, TopicPut,
 };
 use serde_json::Value;
 
@@ -68,5 +71,7 @@ catalogue!(
     KeyValueGet,
     KeyValuePut,
     KeyValueList,
+    TimerList,
+    TimerDelete,
     NodeInfo,
 );

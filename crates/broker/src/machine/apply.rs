@@ -8,11 +8,10 @@ use store::{NewEntry, RecordRef, Views};
 
 use super::bytes::{Reader, Short};
 use super::dedup::Once;
-use super::due::{self, Waiting};
 use super::order::{self, OrderKey};
 use super::records::{
-    BatchPrefix, Catalogue, Cause, Deliver, DuePrefix, ENTRY_REFERENCE, Extend, KeyHashes, MessagePrefix,
-    OffsetHow, OffsetSet, Reference, Release, decode_settled, kind,
+    BatchPrefix, Catalogue, Cause, Deliver, DueCancelled, DuePrefix, ENTRY_REFERENCE, Extend, KeyHashes,
+    MessagePrefix, OffsetHow, OffsetSet, Reference, Release, decode_settled, kind,
 };
 use super::state::CursorKey;
 use super::{BrokerMachine, Touch};
@@ -80,6 +79,15 @@ impl BrokerMachine {
                 self.apply_deliver(record.lsn, &deliver);
             }
             kind::RELEASE => self.apply_release(&Release::decode(record.payload).map_err(short)?),
+            kind::DUE_MOVED => {
+                let (prefix, _) = DuePrefix::decode(record.payload).map_err(short)?;
+                let from = DuePrefix::moved_from(record.payload).map_err(short)?;
+                self.apply_due_moved(views, record, &prefix, from);
+            }
+            kind::DUE_CANCELLED => {
+                let cancelled = DueCancelled::decode(record.payload).map_err(short)?;
+                self.apply_due_cancelled(views, record, &cancelled);
+            }
             kind::SETTLED => {
                 for (key, offset) in decode_settled(record.payload).map_err(short)? {
                     self.apply_settled(key, offset);
@@ -118,23 +126,6 @@ impl BrokerMachine {
             Cause::Settles { key, offset } => self.apply_settled(key, offset),
             Cause::EndsHalf { lsn } => self.apply_half_ended(views, lsn),
         }
-    }
-
-    fn apply_fired(&mut self, views: &mut Views, due_ms: i64, lsn: Lsn) {
-        if let Some(minute) = self.due.on_fired(due_ms, lsn) {
-            views.drop_stream(streams::of_due_minute(minute));
-        }
-    }
-
-    fn apply_due(&mut self, views: &mut Views, record: &RecordRef<'_>, prefix: &DuePrefix) {
-        let due_ms = self.due.effective_ms(prefix.due_ms);
-        let minute = due::minute_of(due_ms);
-        let stream = streams::of_due_minute(minute);
-        // The tag of a due minute's entry is the millisecond inside the minute.
-        let tag = u32::try_from(due_ms - minute * 60_000).unwrap_or(0);
-        let time_ms = prefix.stored_ms.max(views.last_time_ms(stream));
-        views.append(stream, NewEntry { lsn: record.lsn, len: record.len, tag, time_ms, count: 1, flags: 0 });
-        self.due.on_arrived(Waiting { due_ms, lsn: record.lsn, len: record.len });
     }
 
     fn apply_deliver(&mut self, nonce: Lsn, deliver: &Deliver) {

@@ -7,6 +7,7 @@ use model::{GroupConfig, GroupName, Lsn, Offset, StreamId, TopicConfig, TopicNam
 use smallvec::SmallVec;
 
 use super::dedup::Identity;
+use super::due::Minute;
 use super::records::{DeliverPart, EncodedBatch, EncodedMessage, Release};
 use super::state::{CursorKey, Group, Topic};
 
@@ -35,6 +36,19 @@ pub enum Command {
     PublishHalf(NewHalf),
     /// The outcome of a half message.
     EndHalf(EndHalf),
+    /// A message for a queue, by its cron expression from `due_ms` on.
+    PublishRecurring {
+        stream: StreamId,
+        message: EncodedMessage,
+        due_ms: i64,
+    },
+    /// Cancel timed messages that were found to wait.
+    CancelDue(CancelDueCommand),
+    /// In which minutes something waits.
+    DueMinutes {
+        first: i64,
+        max: usize,
+    },
     /// Hand out messages that the caller has chosen.
     Deliver(DeliverCommand),
     /// Take back what was handed out to a caller that had gone.
@@ -98,6 +112,23 @@ pub enum PutMode {
     Put,
     /// Leave as it is if it exists.
     Ensure,
+}
+
+/// What a look into the log found under a hash.
+#[derive(Debug, Clone)]
+pub struct CancelDueCommand {
+    pub hash: u64,
+    /// The look saw everything below this.
+    pub seen: Lsn,
+    pub found: SmallVec<[DueFound; 1]>,
+}
+
+/// Something that waited, and the offset of its entry in the stream of its minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueFound {
+    pub due_ms: i64,
+    pub lsn: Lsn,
+    pub offset: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -193,6 +224,9 @@ pub enum Outcome {
     Acked(Vec<bool>),
     Extended(Option<Extended>),
     Settled(bool),
+    /// How many were cancelled.
+    Cancelled(usize),
+    DueMinutes(Vec<(i64, Minute)>),
     Topic(Arc<Topic>),
     Group(Arc<Group>),
     Done,
@@ -224,6 +258,12 @@ pub enum Refusal {
     Illegal(String),
     /// As many half messages are undecided as there may be.
     TooManyUndecided {
+        max: usize,
+    },
+    /// What the caller looked at has changed meanwhile: look again.
+    Overtaken,
+    /// What waits is spread over too many minutes.
+    TooManyDueMinutes {
         max: usize,
     },
 }

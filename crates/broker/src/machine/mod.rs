@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`records`] (all that can happen), [`state`], [`cursor`], [`order`], [`due`], [`dedup`], [`command`],
 //! [`propose`] (checks a wish, places records), [`apply`] (the only place where state changes),
-//! [`tick`] (what time demands), [`transactions`] and [`halves`], [`objects`] (checkpoints).
+//! [`tick`] (what time demands), [`timers`] (what waits for its time), [`transactions`] and
+//! [`halves`], [`objects`] (checkpoints).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub mod command;
 pub mod cursor;
 pub mod dedup;
 pub mod due;
+pub mod due_records;
 pub mod halves;
 mod objects;
 mod once;
@@ -25,6 +27,7 @@ mod propose;
 pub mod records;
 pub mod state;
 mod tick;
+pub(crate) mod timers;
 pub mod transactions;
 
 use command::{Command, Outcome};
@@ -43,6 +46,8 @@ pub enum Touch {
     /// A group's place in it, or what it holds of it: only its receivers have to look.
     Cursor,
 }
+
+use crate::timer_metrics::TimerMetrics;
 
 /// Told what became visible. Called on the group's thread: must be quick.
 pub trait CommitListener: Send + 'static {
@@ -65,6 +70,11 @@ pub struct BrokerMachine {
     listener: Box<dyn CommitListener>,
     due: Due,
     dedup: Dedup,
+    /// Where what can be recalled last changed, by its hash: see `timers::cancel_due`.
+    due_changes: Box<[Lsn]>,
+    /// The minute that is being moved, and the offset in its stream to read on at.
+    moving: Option<timers::Moving>,
+    timer_metrics: TimerMetrics,
     /// After a read that failed: nothing due is tried before this time.
     due_not_before_ms: i64,
     transactions: Transactions,
@@ -82,12 +92,15 @@ pub struct BrokerMachine {
 
 impl BrokerMachine {
     #[must_use]
-    pub fn new(state: Arc<State>, listener: Box<dyn CommitListener>) -> Self {
+    pub fn new(state: Arc<State>, listener: Box<dyn CommitListener>, timer_metrics: TimerMetrics) -> Self {
         Self {
             state,
             listener,
             due: Due::default(),
             dedup: Dedup::default(),
+            due_changes: timers::no_changes(),
+            moving: None,
+            timer_metrics,
             due_not_before_ms: 0,
             transactions: Transactions::default(),
             next_topic_id: 1,
@@ -155,9 +168,10 @@ impl Machine for BrokerMachine {
         self.tick_all(proposal);
     }
 
-    fn next_due_ms(&self) -> Option<i64> {
+    fn next_due_ms(&self, now_ms: i64) -> Option<i64> {
         let deadline = self.deadlines.first().map(|(at, _)| *at);
-        let due = self.due.next_ms().map(|at| at.max(self.due_not_before_ms));
+        let not_before_ms = self.due_not_before_ms(now_ms);
+        let due = self.due.next_ms().map(|at| at.max(not_before_ms));
         [deadline, due, self.next_half_ms()].into_iter().flatten().min()
     }
 
@@ -173,7 +187,9 @@ impl Machine for BrokerMachine {
         self.store_objects(views);
     }
 
-    fn trimming(&mut self, before: Lsn, proposal: &mut Proposal<'_>) {
-        self.discard_halves_below(before, proposal);
+    fn trimming(&mut self, before: Lsn, proposal: &mut Proposal<'_>) -> Lsn {
+        let free = self.move_due(before, proposal);
+        self.discard_halves_below(free, proposal);
+        free
     }
 }

@@ -9,7 +9,8 @@
 //! n/halves                    number of the next half message u64
 //! r/<name>                    number of a deleted group whose progress is kept, u32
 //! d/<topic u32 BE><minute u64 BE><split u8>   identities whose window ends in the minute, see `dedup`
-//! m/machine                   next topic id u32, next group id u32, due index
+//! w/<day i64 BE>              what is due in the minutes of a day, see `Due::encode_day`
+//! m/machine                   next topic id u32, next group id u32
 //! ```
 
 use model::{GroupConfig, GroupName, Lsn, StreamId, TopicConfig, TopicName};
@@ -20,7 +21,6 @@ use store::{Views, ViewsReader};
 use super::BrokerMachine;
 use super::bytes::{Reader, Short, Writer};
 use super::cursor::Cursor;
-use super::due::Due;
 use super::halves::Half;
 use super::state::CursorKey;
 
@@ -51,6 +51,15 @@ pub(super) fn half_key(lsn: Lsn) -> Vec<u8> {
 
 pub(super) fn retired_group_key(name: &GroupName) -> Vec<u8> {
     [b"r/", name.as_str().as_bytes()].concat()
+}
+
+fn day_key(day: i64) -> Vec<u8> {
+    [&b"w/"[..], &day.to_be_bytes()].concat()
+}
+
+fn parse_day_key(key: &[u8]) -> Result<i64, Short> {
+    let day = key.get(2..).ok_or(Short)?.try_into().map_err(|_| Short)?;
+    Ok(i64::from_be_bytes(day))
 }
 
 fn key_value_key(namespace: &str, key: &str) -> Vec<u8> {
@@ -108,8 +117,15 @@ impl BrokerMachine {
         let mut writer = Writer(&mut bytes);
         writer.u32(self.next_topic_id);
         writer.u32(self.next_group_id);
-        self.due.encode(&mut writer);
         views.put_object(MACHINE, &bytes);
+        for day in self.due.take_dirty_days() {
+            bytes.clear();
+            if self.due.encode_day(day, &mut Writer(&mut bytes)) {
+                views.put_object(&day_key(day), &bytes);
+            } else {
+                views.remove_object(&day_key(day));
+            }
+        }
     }
 
     fn store_halves(&mut self, views: &mut Views) {
@@ -129,7 +145,7 @@ impl BrokerMachine {
 
     pub(super) fn load_objects(&mut self, objects: &ViewsReader) -> Result<(), ApplyError> {
         let mut failed = None;
-        for prefix in [&b"m/"[..], b"t/", b"g/", b"r/", b"d/", b"c/", b"k/", b"h/", b"n/"] {
+        for prefix in [&b"m/"[..], b"t/", b"g/", b"r/", b"d/", b"c/", b"k/", b"h/", b"n/", b"w/"] {
             let scanned = objects.scan_objects(prefix, &mut |key, value| {
                 if failed.is_none() {
                     failed = self.load_object(key, value).err();
@@ -148,7 +164,6 @@ impl BrokerMachine {
                 let mut from = Reader(value);
                 self.next_topic_id = from.u32().map_err(bad)?;
                 self.next_group_id = from.u32().map_err(bad)?;
-                self.due = Due::decode(&mut from).map_err(bad)?;
             }
             Some(b't') => {
                 let Numbered::<TopicConfig> { id, config } =
@@ -180,6 +195,10 @@ impl BrokerMachine {
             Some(b'n') => {
                 let next = Reader(value).u64().map_err(bad)?;
                 self.state.halves.lock().restore_offset(next);
+            }
+            Some(b'w') => {
+                let day = parse_day_key(key).map_err(bad)?;
+                self.due.decode_day(day, &mut Reader(value)).map_err(bad)?;
             }
             _ => {
                 let text = String::from_utf8_lossy(key.get(2..).unwrap_or_default()).into_owned();

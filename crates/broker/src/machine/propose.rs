@@ -38,6 +38,13 @@ impl BrokerMachine {
             }
             Command::PublishHalf(half) => self.publish_half(half, proposal),
             Command::EndHalf(end) => self.end_half(end, proposal),
+            Command::PublishRecurring { stream, message, due_ms } => {
+                self.publish_recurring(stream, message, due_ms, proposal)
+            }
+            Command::CancelDue(cancel) => self.cancel_due(&cancel, proposal),
+            Command::DueMinutes { first, max } => {
+                Decision::Now(Outcome::DueMinutes(self.due.minutes_from(first, max)))
+            }
             Command::Deliver(deliver) => self.deliver(deliver, proposal),
             Command::Release(release) => self.release(release, proposal),
             Command::Ack(items) => self.ack(&items, proposal),
@@ -100,32 +107,6 @@ impl BrokerMachine {
         });
         self.apply_placed(proposal);
         PlacedMessage { offset, lsn: placed.lsn, stored_ms }
-    }
-
-    fn publish_due(
-        &mut self,
-        stream: StreamId,
-        message: EncodedMessage,
-        due_ms: i64,
-        proposal: &mut Proposal<'_>,
-    ) -> Decision<Outcome> {
-        if let Some(used_percent) = proposal.refuse_messages {
-            return Decision::Now(Outcome::Refused(Refusal::DiskFull { used_percent }));
-        }
-        if due_ms <= proposal.now_ms {
-            let placed = self.place_message(stream, &message, Cause::None, proposal);
-            return Decision::Committed(Outcome::Published(SmallVec::from_elem(placed, 1)));
-        }
-        let stored_ms = proposal.now_ms;
-        let what = DueWhat::Message { stream, tag: message.tag, keys: message.keys };
-        let prefix = DuePrefix { due_ms, stored_ms, what };
-        let placed = proposal.push(kind::DUE, |_, out| {
-            prefix.encode(out);
-            out.extend_from_slice(&message.bytes);
-        });
-        self.apply_placed(proposal);
-        let placed = PlacedMessage { offset: Offset(0), lsn: placed.lsn, stored_ms };
-        Decision::Committed(Outcome::Published(SmallVec::from_elem(placed, 1)))
     }
 
     fn deliver(&mut self, command: DeliverCommand, proposal: &mut Proposal<'_>) -> Decision<Outcome> {

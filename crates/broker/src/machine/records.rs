@@ -7,9 +7,7 @@
 //!              then the message in the layout of `model::record`
 //! Reference    (a retry) cause, stream u64, tag u32, stored ms i64, group u32, original position u64,
 //!              original length u32, reconsume times u32
-//! Due          prefix length u16, due ms i64, stored ms i64, what u8, then
-//!                0 reference: stream u64, tag u32, group u32, original position u64, length u32, times u32
-//!                1 message:   stream u64, tag u32, keys n u8 + u64 each; then the message
+//! Due, DueCancelled, DueMoved   see `due_records`
 //! Deliver      group u32, delivered ms i64, deadline ms i64, attempt id text, parts u16:
 //!              { stream u64, next varint, count u16, offsets as varint steps }
 //! Ordered      as Deliver; each offset step is followed by its key u64, and each part ends with
@@ -31,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::bytes::{Reader, Short, Writer};
+pub use super::due_records::{DueCancelled, DuePrefix, DueWhat, timer_hash};
 use super::order::OrderKey;
 use super::state::CursorKey;
 
@@ -60,12 +59,18 @@ pub mod kind {
     pub const BATCH: u8 = 21;
     /// What makes the message before it the only one of its kind for a time: see `dedup`.
     pub const ONCE: u8 = 22;
+    /// Something due that waits is not to happen.
+    pub const DUE_CANCELLED: u8 = 13;
+    /// Something due that waits, again, because its segment is about to be deleted.
+    pub const DUE_MOVED: u8 = 14;
 }
 
 /// Flag of an index entry: the record is a [`Reference`], not a message.
 pub const ENTRY_REFERENCE: u16 = 1;
 /// Flag of an index entry: the record is a batch, of as many messages as the entry counts.
 pub const ENTRY_BATCH: u16 = 4;
+/// Flag of an entry of a due minute: it ends the entry at the offset that its tag tells.
+pub const ENTRY_CANCELS: u16 = 16;
 
 /// Hashes of a message's keys.
 pub type KeyHashes = SmallVec<[u64; 2]>;
@@ -138,29 +143,6 @@ pub struct Reference {
     pub original: Lsn,
     pub original_len: u32,
     pub reconsume_times: u32,
-}
-
-/// Something to do at a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DuePrefix {
-    pub due_ms: i64,
-    pub stored_ms: i64,
-    pub what: DueWhat,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DueWhat {
-    /// Append a reference (a 4.x retry).
-    Reference {
-        stream: StreamId,
-        tag: u32,
-        group_id: u32,
-        original: Lsn,
-        original_len: u32,
-        reconsume_times: u32,
-    },
-    /// Append the message that follows the prefix.
-    Message { stream: StreamId, tag: u32, keys: KeyHashes },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,7 +252,7 @@ fn key(from: &mut Reader<'_>) -> Result<CursorKey, Short> {
     Ok(CursorKey { group_id: from.u32()?, stream: StreamId(from.u64()?) })
 }
 
-fn encode_keys(keys: &[u64], out: &mut Writer<'_>) {
+pub(super) fn encode_keys(keys: &[u64], out: &mut Writer<'_>) {
     let kept = keys.get(..keys.len().min(usize::from(u8::MAX))).unwrap_or_default();
     out.u8(u8::try_from(kept.len()).unwrap_or(0));
     for hash in kept {
@@ -278,7 +260,7 @@ fn encode_keys(keys: &[u64], out: &mut Writer<'_>) {
     }
 }
 
-fn decode_keys(from: &mut Reader<'_>) -> Result<KeyHashes, Short> {
+pub(super) fn decode_keys(from: &mut Reader<'_>) -> Result<KeyHashes, Short> {
     (0..from.u8()?).map(|_| from.u64()).collect()
 }
 
@@ -382,54 +364,6 @@ impl Reference {
             original_len: from.u32()?,
             reconsume_times: from.u32()?,
         })
-    }
-}
-
-impl DuePrefix {
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        prefixed(out, |out| {
-            out.i64(self.due_ms);
-            out.i64(self.stored_ms);
-            match &self.what {
-                DueWhat::Reference { stream, tag, group_id, original, original_len, reconsume_times } => {
-                    out.u8(0);
-                    out.u64(stream.get());
-                    out.u32(*tag);
-                    out.u32(*group_id);
-                    out.u64(original.get());
-                    out.u32(*original_len);
-                    out.u32(*reconsume_times);
-                }
-                DueWhat::Message { stream, tag, keys } => {
-                    out.u8(1);
-                    out.u64(stream.get());
-                    out.u32(*tag);
-                    encode_keys(keys, out);
-                }
-            }
-        });
-    }
-
-    pub fn decode(payload: &[u8]) -> Result<(Self, usize), Short> {
-        let (len, mut from) = split_prefix(payload)?;
-        let (due_ms, stored_ms) = (from.i64()?, from.i64()?);
-        let what = match from.u8()? {
-            0 => DueWhat::Reference {
-                stream: StreamId(from.u64()?),
-                tag: from.u32()?,
-                group_id: from.u32()?,
-                original: Lsn(from.u64()?),
-                original_len: from.u32()?,
-                reconsume_times: from.u32()?,
-            },
-            1 => DueWhat::Message {
-                stream: StreamId(from.u64()?),
-                tag: from.u32()?,
-                keys: decode_keys(&mut from)?,
-            },
-            _ => return Err(Short),
-        };
-        Ok((Self { due_ms, stored_ms, what }, len))
     }
 }
 

@@ -93,6 +93,8 @@ proptest! {
         let _ = Deliver::decode(kind::DELIVER, &bytes);
         let _ = Deliver::decode(kind::ORDERED, &bytes);
         let _ = Release::decode(&bytes);
+        let _ = DuePrefix::moved_from(&bytes);
+        let _ = DueCancelled::decode(&bytes);
         let _ = decode_settled(&bytes);
         let _ = Extend::decode(&bytes);
         let _ = OffsetSet::decode(&bytes);

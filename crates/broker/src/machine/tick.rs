@@ -18,8 +18,10 @@ use crate::streams;
 
 /// Records that one tick places at most, so that commands do not wait for long.
 const RECORDS_PER_TICK_MAX: usize = 2_048;
-/// Entries of a due minute that are read at once.
-const LOAD_STEP: usize = 4_096;
+/// Bytes of records that one tick places, about, for the same reason.
+const BYTES_PER_TICK_MAX: usize = 1024 * 1024;
+/// Parts of minutes that one tick loads, for the same reason.
+const LOADS_PER_TICK_MAX: usize = 8;
 
 /// After a read that failed, when the same is tried again.
 const READ_RETRY_MS: i64 = 1_000;
@@ -178,7 +180,7 @@ impl BrokerMachine {
 
     fn tick_due(&mut self, proposal: &mut Proposal<'_>) {
         let now_ms = proposal.now_ms;
-        if now_ms < self.due_not_before_ms {
+        if now_ms < self.due_not_before_ms(now_ms) {
             return;
         }
         if self.fire_all(proposal).is_err() {
@@ -186,41 +188,34 @@ impl BrokerMachine {
         }
     }
 
-    fn fire_all(&mut self, proposal: &mut Proposal<'_>) -> Result<(), Unreadable> {
-        let now_ms = proposal.now_ms;
-        for minute in self.due.to_load(now_ms) {
-            self.load_minute(minute)?;
+    /// Before this time nothing due is tried, because a read failed. A wall clock that was set
+    /// back does not make that longer.
+    pub(super) fn due_not_before_ms(&self, now_ms: i64) -> i64 {
+        if self.due_not_before_ms > now_ms.saturating_add(READ_RETRY_MS) {
+            return i64::MIN;
         }
-        self.due.loaded_up_to(now_ms);
-        while let Some(waiting) = self.due.next(now_ms) {
-            if proposal.frame.len() >= RECORDS_PER_TICK_MAX {
-                break;
-            }
-            self.fire(waiting, proposal)?;
-        }
-        Ok(())
+        self.due_not_before_ms
     }
 
-    fn load_minute(&mut self, minute: i64) -> Result<(), Unreadable> {
-        let stream = streams::of_due_minute(minute);
-        let views = self.views.clone().ok_or(Unreadable)?;
-        let mut from = 0;
-        loop {
-            let mut entries = Vec::new();
-            if let Err(error) = views.read(stream, from, LOAD_STEP, Lsn(u64::MAX), &mut entries) {
-                tracing::error!(%error, minute, "what is due in a minute could not be read; it waits");
-                return Err(Unreadable);
+    fn fire_all(&mut self, proposal: &mut Proposal<'_>) -> Result<(), Unreadable> {
+        let now_ms = proposal.now_ms;
+        self.load_step(now_ms, false)?;
+        for _ in 0..LOADS_PER_TICK_MAX {
+            while let Some(waiting) = self.due.next(now_ms) {
+                let is_full = proposal.frame.len() >= RECORDS_PER_TICK_MAX
+                    || proposal.frame.bytes() >= BYTES_PER_TICK_MAX;
+                if is_full {
+                    return Ok(());
+                }
+                self.fire(waiting, proposal)?;
             }
-            let Some(last) = entries.last() else { return Ok(()) };
-            from = last.offset + 1;
-            let start_ms = minute * 60_000;
-            let waiting = entries.iter().map(|entry| Waiting {
-                due_ms: start_ms + i64::from(entry.tag),
-                lsn: entry.lsn,
-                len: entry.len,
-            });
-            self.due.on_loaded(waiting);
+            let is_behind = self.due.to_load(now_ms).is_some();
+            if !is_behind || !proposal.frame.is_empty() {
+                return Ok(());
+            }
+            self.load_step(now_ms, true)?;
         }
+        Ok(())
     }
 
     fn fire(&mut self, waiting: Waiting, proposal: &mut Proposal<'_>) -> Result<(), Unreadable> {
@@ -229,22 +224,25 @@ impl BrokerMachine {
         let payload = self.read_record(waiting.lsn, waiting.len)?;
         let decoded = payload.as_ref().and_then(|payload| DuePrefix::decode(payload).ok());
         let (Some(payload), Some((prefix, at))) = (payload, decoded) else {
-            tracing::error!(
-                position = waiting.lsn.get(),
-                "what is due is no longer stored: retention is too short"
-            );
-            proposal.push(kind::DUE_DROPPED, |_, out| {
-                let mut out = Writer(out);
-                out.i64(waiting.due_ms);
-                out.u64(waiting.lsn.get());
-            });
-            self.apply_placed(proposal);
+            tracing::error!(position = waiting.lsn.get(), "what is due is no longer stored");
+            self.drop_due(waiting, proposal);
             return Ok(());
         };
+        if self.is_pointless(&prefix.what) {
+            self.drop_due(waiting, proposal);
+            return Ok(());
+        }
+        self.timer_metrics.fired(proposal.now_ms - waiting.due_ms);
         match prefix.what {
             DueWhat::Message { stream, tag, keys } => {
                 let bytes = payload.get(at..).unwrap_or_default().to_vec();
                 self.place_message(stream, &EncodedMessage { bytes, tag, keys }, cause, proposal);
+            }
+            DueWhat::Recurring { stream, tag, keys, fired_times } => {
+                let bytes = payload.slice(at..);
+                let message = EncodedMessage { bytes: bytes.to_vec(), tag, keys: keys.clone() };
+                self.place_message(stream, &message, cause, proposal);
+                self.arm_again(&bytes, (stream, tag, keys, fired_times.saturating_add(1)), proposal);
             }
             DueWhat::Reference { stream, tag, group_id, original, original_len, reconsume_times } => {
                 let stored_ms = proposal.now_ms.max(proposal.views.last_time_ms(stream));
@@ -263,5 +261,30 @@ impl BrokerMachine {
             }
         }
         Ok(())
+    }
+
+    /// Ends what is due without doing it.
+    fn drop_due(&mut self, waiting: Waiting, proposal: &mut Proposal<'_>) {
+        self.timer_metrics.dropped();
+        proposal.push(kind::DUE_DROPPED, |_, out| {
+            let mut out = Writer(out);
+            out.i64(waiting.due_ms);
+            out.u64(waiting.lsn.get());
+        });
+        self.apply_placed(proposal);
+    }
+
+    /// For a deleted topic nothing is fired, nor a retry of a message that retention has deleted.
+    fn is_pointless(&self, what: &DueWhat) -> bool {
+        let is_deleted = |stream: StreamId| {
+            streams::queue_of(stream).is_some_and(|(topic, _)| self.state.topic_by_id(topic).is_none())
+        };
+        match what {
+            DueWhat::Message { stream, .. } | DueWhat::Recurring { stream, .. } => is_deleted(*stream),
+            DueWhat::Reference { stream, original, .. } => {
+                let start = self.log.as_ref().map_or(Lsn::ZERO, store::LogReader::start);
+                *original < start || is_deleted(*stream)
+            }
+        }
     }
 }

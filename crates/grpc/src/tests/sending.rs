@@ -166,5 +166,5 @@ async fn a_timed_message_can_be_recalled() {
         (response.status.expect("set").code, response.message_id)
     };
     assert_eq!(recall("good").await, (20000, "recalled".to_owned()));
-    assert_eq!(recall("bad").await, (40000, String::new()));
+    assert_eq!(recall("bad").await, (50001, String::new()));
 }
