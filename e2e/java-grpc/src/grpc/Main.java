@@ -11,6 +11,7 @@ public final class Main {
         Failing.addTo(harness);
         Sharing.addTo(harness);
         Filtering.addTo(harness);
+        Ordering.addTo(harness);
         Restarting.addTo(harness);
         harness.run();
     }

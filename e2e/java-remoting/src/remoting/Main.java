@@ -16,6 +16,7 @@ public final class Main {
         Pulling.addTo(harness);
         Version.addTo(harness);
         Filtering.addTo(harness);
+        Ordering.addTo(harness);
         Restarting.addTo(harness);
         harness.run();
     }

@@ -22,7 +22,7 @@ import org.apache.rocketmq.tools.command.CommandUtil;
  *
  * <pre>
  * topic NAME TYPE QUEUES
- * group NAME [retries=N] [step-ms=N]     step-ms: the delay before every retry
+ * group NAME [retries=N] [step-ms=N] [orderly=1]     step-ms: the delay before every retry
  * await-topic NAME                       until the topic exists
  * pop-mode TOPIC GROUP                   the group pops this topic instead of pulling it
  * </pre>
@@ -84,6 +84,7 @@ public final class Main {
         if (options.containsKey("retries")) {
             group.setRetryMaxTimes(options.get("retries"));
         }
+        group.setConsumeMessageOrderly(options.containsKey("orderly"));
         if (options.containsKey("step-ms")) {
             group.setGroupRetryPolicy(sameDelayAlways(options.get("step-ms")));
         }
