@@ -228,7 +228,13 @@ pub struct QueueProgress {
     pub max_offset: u64,
     /// First offset not yet handed out (receivers) or not yet committed (fetchers).
     pub next_offset: u64,
+    /// First offset that is not settled.
+    #[serde(default)]
+    pub committed_offset: u64,
     pub in_flight: u64,
+    /// Messages passed over because an earlier one of their message group is not settled.
+    #[serde(default)]
+    pub waiting: u64,
     /// Messages not yet settled.
     pub lag: u64,
 }

@@ -81,7 +81,9 @@ fn group_description() -> GroupDescription {
         min_offset: 0,
         max_offset: 0,
         next_offset: 0,
+        committed_offset: 0,
         in_flight: 0,
+        waiting: 0,
         lag: 0,
     };
     GroupDescription { config: group_config(), members: vec![member], progress: vec![progress] }

@@ -48,17 +48,21 @@ fn progress(
     let stream = topic.stream(queue);
     let bounds = broker.bounds(stream)?;
     let cell = broker.state.cursor(CursorKey { group_id: group.id, stream });
-    let (next_offset, in_flight) = cell.map_or((bounds.min, 0), |cell| {
-        let cursor = cell.cursor.lock();
-        (cursor.next, cursor.in_flight.len() as u64)
-    });
+    let (next_offset, committed_offset, in_flight, waiting) =
+        cell.map_or((bounds.min, bounds.min, 0, 0), |cell| {
+            let cursor = cell.cursor.lock();
+            let (in_flight, waiting) = (cursor.in_flight.len() as u64, cursor.waiting.len() as u64);
+            (cursor.next, cursor.committed(), in_flight, waiting)
+        });
     Ok(QueueProgress {
         topic: topic.config.name.clone(),
         queue: queue.get(),
         min_offset: bounds.min,
         max_offset: bounds.max,
         next_offset,
+        committed_offset,
         in_flight,
-        lag: bounds.max.saturating_sub(next_offset.max(bounds.min)) + in_flight,
+        waiting,
+        lag: bounds.max.saturating_sub(next_offset.max(bounds.min)) + in_flight + waiting,
     })
 }

@@ -69,7 +69,7 @@ pub(super) async fn group(link: &Link, request: &Command) -> Answer {
     let row = |progress: &model::admin::QueueProgress| {
         let offsets = OffsetWrapper {
             broker_offset: progress.max_offset,
-            consumer_offset: progress.next_offset.saturating_sub(progress.in_flight),
+            consumer_offset: progress.committed_offset,
             last_timestamp: 0,
             pull_offset: progress.next_offset,
         };
