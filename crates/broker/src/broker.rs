@@ -141,6 +141,7 @@ impl Broker {
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.group_metrics.register(registry);
         self.order_metrics.register(registry);
+        self.selectors.register(registry);
         self.transaction_metrics.register(registry);
         self.store_metrics.register(registry.sub_registry_with_prefix("store"));
         self.timer_metrics.register(registry);

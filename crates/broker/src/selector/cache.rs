@@ -10,6 +10,9 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use model::Filter;
 use parking_lot::RwLock;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 
 use super::limits::CACHED_SELECTORS_MAX;
 use super::{Selector, SelectorError};
@@ -19,6 +22,15 @@ pub struct SelectorCache {
     all: Arc<Selector>,
     generation_max: usize,
     generations: RwLock<Generations>,
+    metrics: FilterMetrics,
+}
+
+/// What is counted of filters.
+#[derive(Debug, Default)]
+struct FilterMetrics {
+    compiled: Counter,
+    refused: Counter,
+    remembered: Gauge,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +53,16 @@ impl SelectorCache {
             all: Arc::new(Selector::all()),
             generation_max: generation_max.max(1),
             generations: RwLock::default(),
+            metrics: FilterMetrics::default(),
         }
+    }
+
+    /// Names what is counted.
+    pub fn register(&self, registry: &mut Registry) {
+        let FilterMetrics { compiled, refused, remembered } = &self.metrics;
+        registry.register("filters_compiled", "Filters compiled", compiled.clone());
+        registry.register("filters_refused", "Filters that do not compile", refused.clone());
+        registry.register("filters_remembered", "Compiled filters that are remembered", remembered.clone());
     }
 
     /// The compiled form of a filter.
@@ -58,10 +79,19 @@ impl SelectorCache {
         let known = self.generations.read().old.get(filter).cloned();
         let selector = match known {
             Some(selector) => selector,
-            None => Arc::new(Selector::compile(filter)?),
+            None => Arc::new(self.compile(filter)?),
         };
         self.insert(filter.clone(), selector.clone());
         Ok(selector)
+    }
+
+    fn compile(&self, filter: &Filter) -> Result<Selector, SelectorError> {
+        let compiled = Selector::compile(filter);
+        match compiled {
+            Ok(_) => self.metrics.compiled.inc(),
+            Err(_) => self.metrics.refused.inc(),
+        };
+        compiled
     }
 
     fn insert(&self, filter: Filter, selector: Arc<Selector>) {
@@ -70,6 +100,8 @@ impl SelectorCache {
             generations.old = std::mem::take(&mut generations.young);
         }
         generations.young.insert(filter, selector);
+        let remembered = generations.young.len() + generations.old.len();
+        self.metrics.remembered.set(i64::try_from(remembered).unwrap_or(i64::MAX));
     }
 
     /// How many filters are remembered, for metrics.

@@ -3,7 +3,8 @@
 //! A [`Selector`] is compiled once from what the client wrote and asked twice per message: first
 //! by the hash of the tag, which stands in the queue's index ([`Selector::wants_tag`]), then by the
 //! properties ([`Selector::matches`]), which is exact. Compiled ones are remembered in a
-//! [`SelectorCache`].
+//! [`SelectorCache`] by what was written, so that the calls of one subscription, and subscriptions
+//! that are alike, share one.
 //!
 //! - A tag filter is `*`, nothing, or `a || b`. Clients compare tags again; this server compares
 //!   them too, so that a client which does not is right as well.

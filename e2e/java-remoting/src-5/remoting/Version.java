@@ -21,6 +21,7 @@ final class Version {
 
     static void addTo(Harness harness) {
         harness.add("pop", Version::pop).add("pop-retry", Version::popRetry);
+        PopFiltering.addTo(harness);
     }
 
     private static void pop() throws Exception {
