@@ -60,4 +60,4 @@ pub struct Suite {
 }
 
 /// All simulations.
-pub const SUITES: &[Suite] = &[store::SUITE, broker::SUITE];
+pub const SUITES: &[Suite] = &[store::SUITE, broker::SUITE, broker::timers::SUITE];

@@ -9,7 +9,8 @@ use ::broker::Broker;
 use bytes::Bytes;
 use model::message::NewMessage;
 use model::verbs::{
-    AckError, Fetched, OffsetAnswer, Publish, PublishError, Published, QueueChoice, Received, SettleError,
+    AckError, Fetched, OffsetAnswer, Publish, PublishError, Published, QueueChoice, RecallError, Received,
+    SettleError,
 };
 use model::{Messaging, Properties, Receipt, Session, StoredMessage, properties};
 
@@ -44,6 +45,13 @@ pub(super) enum Ask {
         ids: Vec<u64>,
         is_timed: bool,
     },
+    /// A timed message.
+    Timed {
+        id: u64,
+    },
+    Recall {
+        id: u64,
+    },
     Receive {
         client: Client,
     },
@@ -69,6 +77,7 @@ pub(super) enum Ask {
 #[derive(Debug)]
 pub(super) enum Answer {
     Published(Result<Published, PublishError>),
+    Recalled(Result<String, RecallError>),
     Received(Result<Received, String>),
     Acked(Vec<Result<(), AckError>>),
     Extended(Result<Receipt, AckError>),
@@ -226,6 +235,11 @@ impl Sim {
                 self.published(*topic, ids, *is_timed, result);
                 Ok(())
             }
+            (Ask::Timed { id }, Answer::Published(result)) => {
+                self.timed_sent(*id, result);
+                Ok(())
+            }
+            (Ask::Recall { id }, Answer::Recalled(result)) => self.recalled(*id, result),
             (Ask::Receive { client }, Answer::Received(result)) => match result {
                 Ok(received) => self.received(client, received),
                 Err(error) => self.failed("receive", &error),
@@ -410,7 +424,7 @@ impl Sim {
     }
 
     /// An error must have a cause: something struck since the broker was opened.
-    fn failed(&mut self, what: &str, error: &str) -> Checked {
+    pub(super) fn failed(&mut self, what: &str, error: &str) -> Checked {
         self.doors.trace.event("failed", &[], || format!("{what}: {error}"));
         self.shaken = true;
         must(self.has_struck(), 0, || format!("{what} failed without a cause: {error}"))

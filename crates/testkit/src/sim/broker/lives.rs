@@ -82,7 +82,13 @@ impl Sim {
                 }
                 Ask::Extend { item } => self.history.uncertain(item.group as u64, item.claim.id),
                 Ask::Commit { offset } => self.pulled.possible.push(offset),
-                Ask::Publish { .. } | Ask::Receive { .. } | Ask::Progress | Ask::Tick | Ask::Fetch => {}
+                Ask::Recall { id } => self.recall_unanswered(id),
+                Ask::Timed { .. }
+                | Ask::Publish { .. }
+                | Ask::Receive { .. }
+                | Ask::Progress
+                | Ask::Tick
+                | Ask::Fetch => {}
             }
         }
     }

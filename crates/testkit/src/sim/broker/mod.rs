@@ -14,6 +14,7 @@ mod calls;
 mod clients;
 mod lives;
 mod steps;
+pub(super) mod timers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -74,6 +75,7 @@ struct Sim {
     struck_since_open: usize,
     weights: [u64; steps::STEPS.len()],
     steps: BTreeMap<&'static str, u64>,
+    timers: timers::Timers,
 }
 
 #[derive(Debug, Default)]
@@ -105,8 +107,12 @@ fn setup(rng: &mut Rng) -> Setup {
 }
 
 fn run(seed: u64, trace: Trace) -> Outcome {
+    run_with(seed, trace, Sim::live)
+}
+
+fn run_with(seed: u64, trace: Trace, live: impl FnOnce(&mut Sim) -> Checked) -> Outcome {
     let mut sim = Sim::new(seed, trace);
-    let result = sim.live();
+    let result = live(&mut sim);
     let trace = sim.doors.trace.clone();
     if let Err(violation) = &result {
         trace.event("violation", &[], || violation.to_string());
@@ -155,6 +161,7 @@ impl Sim {
             struck_since_open: 0,
             weights,
             steps: BTreeMap::new(),
+            timers: timers::Timers::default(),
         }
     }
 

@@ -145,7 +145,7 @@ impl Sim {
         if self.rng.percent(50) { self.drive_noted() } else { self.poll() }
     }
 
-    fn drive_noted(&mut self) -> Checked {
+    pub(super) fn drive_noted(&mut self) -> Checked {
         self.note("drive", &[self.calls.len() as u64]);
         self.drive()
     }
@@ -298,7 +298,7 @@ impl Sim {
 
     // ---- the world
 
-    fn arm_fault(&mut self) {
+    pub(super) fn arm_fault(&mut self) {
         let faults = [
             Fault::TornWrite,
             Fault::WriteError,
