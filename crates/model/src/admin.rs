@@ -4,6 +4,8 @@
 //! An operation is a type that implements [`AdminOp`]; its request and response types stand here
 //! because several protocols use them. It is run by name through [`Admin`].
 
+mod progress;
+
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,8 @@ use crate::group::GroupConfig;
 use crate::names::{GroupName, TopicName};
 use crate::session::Session;
 use crate::topic::TopicConfig;
+
+pub use progress::{GroupCloneOffsetsRequest, GroupResetRequest, GroupSkipRequest, QueueOffset, ResetTo};
 
 /// Runs operations by name.
 #[async_trait]
@@ -131,6 +135,9 @@ operations! {
     GroupDelete = "group.delete", Write, "Delete a consumer group", GroupDeleteRequest => Done;
     /// Sends dead letters of a group to the topics that they came from.
     DeadLettersResend = "group.resend", Write, "Send dead letters of a consumer group to their original topics again", DeadLettersResendRequest => DeadLettersResent;
+    GroupReset = "group.reset", Write, "Set a group's progress: by offset, by time, to either end", GroupResetRequest => Vec<QueueOffset>;
+    GroupSkip = "group.skip", Write, "Leave out all messages that wait for a group", GroupSkipRequest => Vec<QueueOffset>;
+    GroupCloneOffsets = "group.clone-offsets", Write, "Let a group go on where another one is", GroupCloneOffsetsRequest => Vec<QueueOffset>;
     KeyValueGet = "kv.get", Read, "Read a name-server key", KeyValueRequest => Option<String>;
     KeyValuePut = "kv.put", Write, "Set (or with no value delete) a name-server key", KeyValuePutRequest => Done;
     KeyValueList = "kv.list", Read, "All keys of a name-server namespace", KeyValueListRequest => std::collections::BTreeMap<String, String>;

@@ -1,10 +1,12 @@
 //! Administrative operations: one file each. The catalogue below is the only list of them.
 
 mod dead_letters_resend;
+mod group_clone_offsets;
 mod group_delete;
 mod group_get;
 mod group_list;
 mod group_put;
+mod group_reset;
 mod key_value;
 mod node_info;
 mod timer_delete;
@@ -17,9 +19,9 @@ mod topic_put;
 use async_trait::async_trait;
 use model::Session;
 use model::admin::{
-    Admin, AdminError, AdminOp, DeadLettersResend, GroupDelete, GroupGet, GroupList, GroupPut, KeyValueGet,
-    KeyValueList, KeyValuePut, NodeInfo, OperationInfo, TimerDelete, TimerList, TopicDelete, TopicGet,
-    TopicList, TopicPut,
+    Admin, AdminError, AdminOp, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet, GroupList,
+    GroupPut, GroupReset, GroupSkip, KeyValueGet, KeyValueList, KeyValuePut, NodeInfo, OperationInfo,
+    TimerDelete, TimerList, TopicDelete, TopicGet, TopicList, TopicPut,
 };
 use serde_json::Value;
 
@@ -68,6 +70,9 @@ catalogue!(
     GroupList,
     GroupDelete,
     DeadLettersResend,
+    GroupReset,
+    GroupSkip,
+    GroupCloneOffsets,
     KeyValueGet,
     KeyValuePut,
     KeyValueList,

@@ -1,11 +1,14 @@
 //! `apogee group`.
 
+mod progress;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use model::admin::{DeadLettersResendRequest, DeadLettersResent, GroupDescription};
 use model::{GroupConfig, GroupName};
 use serde_json::json;
 
+use super::topic::TopicArg;
 use crate::http::{Server, is_conflict, is_not_found, segment};
 use crate::output::{self, Format};
 
@@ -31,6 +34,20 @@ pub enum Command {
         /// Also forget how far it has come
         #[arg(long)]
         clean_offsets: bool,
+    },
+    /// Set a group's progress in a topic, also while its members consume
+    Reset(progress::Reset),
+    /// Leave out all messages of a topic that wait for a group
+    Skip { group: GroupArg, topic: TopicArg },
+    /// Let a group go on where another one is
+    CloneOffsets {
+        /// The group whose progress is taken
+        from: GroupArg,
+        /// The group that is set to it
+        to: GroupArg,
+        /// Only in this topic
+        #[arg(long)]
+        topic: Option<TopicArg>,
     },
 }
 
@@ -96,6 +113,11 @@ pub(crate) async fn run(server: &Server, format: Format, command: Command) -> Re
                 Format::Text => output::line(&format!("group {} is deleted", group.0)),
             }
             Ok(())
+        }
+        Command::Reset(reset) => progress::reset(server, format, &reset).await,
+        Command::Skip { group, topic } => progress::skip(server, format, &group, &topic).await,
+        Command::CloneOffsets { from, to, topic } => {
+            progress::clone_offsets(server, format, (&from, &to), topic.as_ref()).await
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A 4.x producer compresses what is larger than 4 KiB, with zlib, and the 5.x protocol calls that
 //! GZIP. Java, Go, Python, C++ and C# clients look at the first bytes and open either; the Node
-//! client opens gzip alone and fails on zlib, and the Rust client opens nothing.
+//! client opens gzip alone and fails on zlib, and the Rust client opens nothing. LZ4 and Zstandard,
+//! which a newer 4.x producer may choose, have no name in the 5.x protocol: they are opened for all.
 
 use std::io::Read;
 
@@ -40,22 +41,33 @@ pub(crate) fn body(stored: &StoredMessage, bodies: Bodies) -> (Bytes, bool) {
     if system_flags & flags::COMPRESSED == 0 {
         return (body, false);
     }
-    let other = matches!(system_flags & flags::COMPRESSION_TYPE_MASK, LZ4 | ZSTD);
-    if bodies == Bodies::AsStored || other {
+    let kind = system_flags & flags::COMPRESSION_TYPE_MASK;
+    if bodies == Bodies::AsStored && !matches!(kind, LZ4 | ZSTD) {
         return (body, true);
     }
-    match open(&body) {
+    match open(&body, kind) {
         Some(opened) => (opened, false),
         None => (body, true),
     }
 }
 
+/// The decoder takes an end in the middle for an end: a whole frame has a mark there, and a
+/// checksum behind it if its flags say so.
+fn ends_as_lz4(body: &[u8]) -> bool {
+    const HAS_CHECKSUM: u8 = 0x04;
+    let checksum = if body.get(4).is_some_and(|flags| flags & HAS_CHECKSUM != 0) { 4 } else { 0 };
+    body.get(..body.len().saturating_sub(checksum)).is_some_and(|frame| frame.ends_with(&[0; 4]))
+}
+
 /// `None`: it is no such stream, or larger inside than any message may be.
-fn open(body: &[u8]) -> Option<Bytes> {
+fn open(body: &[u8], kind: i32) -> Option<Bytes> {
     let most = BODY_BYTES_MAX as u64 + 1;
     let mut opened = Vec::new();
-    let read = match body {
-        [0x1F, 0x8B, ..] => GzDecoder::new(body).take(most).read_to_end(&mut opened),
+    let read = match (kind, body) {
+        (LZ4, _) if !ends_as_lz4(body) => return None,
+        (LZ4, _) => lz4_flex::frame::FrameDecoder::new(body).take(most).read_to_end(&mut opened),
+        (ZSTD, _) => zstd::Decoder::with_buffer(body).and_then(|d| d.take(most).read_to_end(&mut opened)),
+        (_, [0x1F, 0x8B, ..]) => GzDecoder::new(body).take(most).read_to_end(&mut opened),
         _ => ZlibDecoder::new(body).take(most).read_to_end(&mut opened),
     };
     (read.is_ok() && opened.len() <= BODY_BYTES_MAX).then(|| opened.into())
@@ -76,14 +88,32 @@ mod tests {
         encoder.finish().expect("in memory")
     }
 
+    fn lz4(body: &[u8]) -> Vec<u8> {
+        let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        encoder.write_all(body).expect("in memory");
+        encoder.finish().expect("in memory")
+    }
+
+    #[test]
+    fn lz4_and_zstandard_are_opened() {
+        let zstd = zstd::encode_all(&b"hello"[..], 0).expect("in memory");
+        for (kind, body) in [(LZ4, lz4(b"hello")), (ZSTD, zstd)] {
+            assert_eq!(open(&body, kind), Some(Bytes::from_static(b"hello")));
+            assert_eq!(open(&body, kind ^ LZ4 ^ ZSTD), None, "another kind than the flags say");
+            assert_eq!(open(&body[..body.len() / 2], kind), None, "half of it");
+        }
+    }
+
     #[test]
     fn zlib_and_gzip_are_opened() {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
         gzip.write_all(b"hello").expect("in memory");
-        assert_eq!(open(&gzip.finish().expect("in memory")), Some(Bytes::from_static(b"hello")));
-        assert_eq!(open(&zlib(b"hello")), Some(Bytes::from_static(b"hello")));
-        assert_eq!(open(b"hello"), None);
-        assert_eq!(open(b""), None);
+        assert_eq!(open(&gzip.finish().expect("in memory"), 0), Some(Bytes::from_static(b"hello")));
+        assert_eq!(open(&zlib(b"hello"), 0), Some(Bytes::from_static(b"hello")));
+        for kind in [0, LZ4, ZSTD] {
+            assert_eq!(open(b"hello", kind), None);
+        }
+        assert_eq!(open(b"", 0), None);
     }
 
     #[test]
@@ -96,7 +126,10 @@ mod tests {
 
     #[test]
     fn a_bomb_is_left_closed() {
-        assert!(open(&zlib(&vec![0; BODY_BYTES_MAX])).is_some());
-        assert_eq!(open(&zlib(&vec![0; BODY_BYTES_MAX + 1])), None);
+        assert!(open(&zlib(&vec![0; BODY_BYTES_MAX]), 0).is_some());
+        let bomb = vec![0; BODY_BYTES_MAX + 1];
+        assert_eq!(open(&zlib(&bomb), 0), None);
+        assert_eq!(open(&lz4(&bomb), LZ4), None);
+        assert_eq!(open(&zstd::encode_all(&bomb[..], 0).expect("in memory"), ZSTD), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::membership::{BeatStart, ConsumeHow, ConsumeModel, ConsumerBeat, Member};
+use model::membership::{BeatStart, ConsumeHow, ConsumeModel, ConsumerBeat, Member, Subscription};
 use model::{Endpoint, GroupName};
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ struct Consumers<'a> {
 /// `SubscriptionData`
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SubscriptionBody<'a> {
+pub(super) struct SubscriptionBody<'a> {
     class_filter_mode: bool,
     code_set: Vec<i32>,
     expression_type: &'static str,
@@ -91,25 +91,23 @@ pub(super) async fn consumers(link: &Link, request: &Command) -> Answer {
     Ok(success(Fields::new(), json::write(&body)))
 }
 
-fn subscriptions(consumer: &ConsumerBeat) -> BTreeMap<&str, SubscriptionBody<'_>> {
-    let body = |subscription: &'_ model::membership::Subscription| {
+impl<'a> From<&'a Subscription> for SubscriptionBody<'a> {
+    fn from(subscription: &'a Subscription) -> Self {
         let tags = subscription.filter.tags().unwrap_or_default();
-        tags.iter().map(|tag| model::filter::tag_hash(tag)).collect::<Vec<i32>>()
-    };
-    let mut table = BTreeMap::new();
-    for subscription in &consumer.subscriptions {
-        let row = SubscriptionBody {
+        Self {
             class_filter_mode: false,
-            code_set: body(subscription),
+            code_set: tags.iter().map(|tag| model::filter::tag_hash(tag)).collect(),
             expression_type: json::filter_kind(&subscription.filter),
             sub_string: &subscription.filter.expression,
             sub_version: subscription.version,
-            tags_set: subscription.filter.tags().unwrap_or_default(),
+            tags_set: tags,
             topic: subscription.topic.as_str(),
-        };
-        table.insert(subscription.topic.as_str(), row);
+        }
     }
-    table
+}
+
+fn subscriptions(consumer: &ConsumerBeat) -> BTreeMap<&str, SubscriptionBody<'_>> {
+    consumer.subscriptions.iter().map(|each| (each.topic.as_str(), each.into())).collect()
 }
 
 pub(super) async fn producers(link: &Link, request: &Command) -> Answer {

@@ -5,6 +5,8 @@ mod connections;
 mod group;
 mod key_value;
 mod node;
+mod progress;
+mod relay;
 mod stats;
 mod topic;
 
@@ -35,6 +37,17 @@ pub(crate) async fn operate(link: &Arc<Link>, request: &Command) -> Answer {
         code::QUERY_TOPICS_BY_CONSUMER => stats::topics_of_group(link, request).await,
         code::GET_CONSUMER_CONNECTION_LIST => connections::consumers(link, request).await,
         code::GET_PRODUCER_CONNECTION_LIST => connections::producers(link, request).await,
+        code::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => relay::consumer_status(link, request).await,
+        code::GET_CONSUMER_RUNNING_INFO => relay::running_info(link, request).await,
+        code::CONSUME_MESSAGE_DIRECTLY => relay::consume_directly(link, request).await,
+        code::CLONE_GROUP_OFFSET => progress::clone_offsets(link, request).await,
+        code::QUERY_CONSUME_TIME_SPAN => progress::time_spans(link, request).await,
+        code::GET_BROKER_CONSUME_STATS => progress::of_all_groups(link).await,
+        code::QUERY_SUBSCRIPTION_BY_CONSUMER => progress::subscription(link, request).await,
+        code::GET_SYSTEM_TOPIC_LIST_FROM_NS | code::GET_SYSTEM_TOPIC_LIST_FROM_BROKER => {
+            progress::system_topics(link).await
+        }
+        code::VIEW_BROKER_STATS_DATA => progress::rates(request),
         code::GET_BROKER_CLUSTER_INFO => node::cluster(link).await,
         code::GET_BROKER_RUNTIME_INFO => node::runtime(link).await,
         code::GET_BROKER_CONFIG => node::config(link).await,

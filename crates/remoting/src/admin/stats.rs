@@ -1,10 +1,12 @@
 //! How far queues and groups are (`TopicStatsTable`, `ConsumeStats`, `ResetOffsetBody`). These
 //! tables are keyed by queues: see [`crate::json::RawKeyed`].
 
+use model::admin::GroupDescription;
 use model::verbs::{Seek, SeekTo};
 use model::{GroupName, Offset, QueueId, TopicName};
 use serde::Serialize;
 
+use crate::error::Failure;
 use crate::frame::Command;
 use crate::handlers::{Answer, success};
 use crate::header::Fields;
@@ -38,7 +40,7 @@ struct GroupNames<'a> {
     group_list: Vec<&'a str>,
 }
 
-fn key(broker_name: &str, topic: &TopicName, queue: u32) -> MessageQueue {
+pub(super) fn key(broker_name: &str, topic: &TopicName, queue: u32) -> MessageQueue {
     MessageQueue {
         broker_name: broker_name.to_owned(),
         queue_id: i32::try_from(queue).unwrap_or(i32::MAX),
@@ -65,6 +67,15 @@ pub(super) async fn topic(link: &Link, request: &Command) -> Answer {
 pub(super) async fn group(link: &Link, request: &Command) -> Answer {
     let found = group::describe(link, request.fields.required("consumerGroup")?).await?;
     let wanted = request.fields.get("topic").filter(|topic| !topic.is_empty());
+    Ok(success(Fields::new(), table_of(link, &found, wanted).await?.into()))
+}
+
+/// `ConsumeStats` of a group, in all topics or one.
+pub(super) async fn table_of(
+    link: &Link,
+    found: &GroupDescription,
+    wanted: Option<&str>,
+) -> Result<String, Failure> {
     let broker_name = &link.server.node().await?.broker_name;
     let row = |progress: &model::admin::QueueProgress| {
         let offsets = OffsetWrapper {
@@ -78,8 +89,7 @@ pub(super) async fn group(link: &Link, request: &Command) -> Answer {
     let rows =
         found.progress.iter().filter(|progress| wanted.is_none_or(|topic| progress.topic.as_str() == topic));
     let table = RawKeyed(rows.map(row).collect());
-    let body = format!("{{\"consumeTps\":0.0,\"offsetTable\":{}}}", table.to_text());
-    Ok(success(Fields::new(), body.into()))
+    Ok(format!("{{\"consumeTps\":0.0,\"offsetTable\":{}}}", table.to_text()))
 }
 
 /// `INVOKE_BROKER_TO_RESET_OFFSET`: an offset, a time, or (time -1) the end.

@@ -22,6 +22,13 @@ final class Version {
     static void addTo(Harness harness) {
         harness.add("pop", Version::pop).add("pop-retry", Version::popRetry);
         PopFiltering.addTo(harness);
+        Batched.addTo(harness);
+        Tools.addTo(harness);
+    }
+
+    /** The class of message models has moved between the versions. */
+    static void broadcast(DefaultMQPushConsumer consumer) {
+        consumer.setMessageModel(org.apache.rocketmq.remoting.protocol.heartbeat.MessageModel.BROADCASTING);
     }
 
     private static void pop() throws Exception {

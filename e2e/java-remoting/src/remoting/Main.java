@@ -14,6 +14,7 @@ public final class Main {
         Consuming.addTo(harness);
         Sharing.addTo(harness);
         Pulling.addTo(harness);
+        Modes.addTo(harness);
         Version.addTo(harness);
         Filtering.addTo(harness);
         Ordering.addTo(harness);

@@ -193,7 +193,7 @@ final class Pulling {
         throw new AssertionError("nothing in " + topic);
     }
 
-    private static Set<MessageQueue> queuesOf(DefaultMQPullConsumer consumer, String topic) {
+    static Set<MessageQueue> queuesOf(DefaultMQPullConsumer consumer, String topic) {
         try {
             return consumer.fetchSubscribeMessageQueues(topic);
         } catch (MQClientException noRoute) {
@@ -221,7 +221,7 @@ final class Pulling {
         return results;
     }
 
-    private static DefaultMQPullConsumer pullConsumer(String group) throws Exception {
+    static DefaultMQPullConsumer pullConsumer(String group) throws Exception {
         DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(group);
         impatient(consumer);
         consumer.start();

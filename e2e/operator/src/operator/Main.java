@@ -5,6 +5,7 @@ import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.apache.rocketmq.common.TopicConfig;
@@ -21,7 +22,7 @@ import org.apache.rocketmq.tools.command.CommandUtil;
  * One command per input line, one answer per command: OPERATED, or REFUSED with the reason.
  *
  * <pre>
- * topic NAME TYPE QUEUES
+ * topic NAME TYPE QUEUES [attribute=value]...
  * group NAME [retries=N] [step-ms=N] [orderly=1]     step-ms: the delay before every retry
  * await-topic NAME                       until the topic exists
  * pop-mode TOPIC GROUP                   the group pops this topic instead of pulling it
@@ -60,7 +61,8 @@ public final class Main {
 
     private void carryOut(String[] command) throws Exception {
         switch (command[0]) {
-            case "topic" -> makeTopic(command[1], command[2], Integer.parseInt(command[3]));
+            case "topic" -> makeTopic(command[1], command[2], Integer.parseInt(command[3]),
+                Arrays.asList(command).subList(4, command.length));
             case "group" -> makeGroup(command[1], options(command, 2));
             case "await-topic" -> awaitRoute(command[1]);
             case "pop-mode" -> setPopMode(command[1], command[2]);
@@ -68,9 +70,14 @@ public final class Main {
         }
     }
 
-    private void makeTopic(String name, String type, int queues) throws Exception {
+    private void makeTopic(String name, String type, int queues, List<String> more) throws Exception {
         TopicConfig topic = new TopicConfig(name, queues, queues);
-        topic.setAttributes(Map.of("+message.type", type));
+        Map<String, String> attributes = new HashMap<>(Map.of("+message.type", type));
+        for (String attribute : more) {
+            int equals = attribute.indexOf('=');
+            attributes.put("+" + attribute.substring(0, equals), attribute.substring(equals + 1));
+        }
+        topic.setAttributes(attributes);
         for (String master : masters()) {
             admin.createAndUpdateTopicConfig(master, topic);
         }
