@@ -14,6 +14,7 @@ func main() {
 	}
 	cases := kit.Scenarios(driver{})
 	cases = append(cases, simpleCases()...)
+	cases = append(cases, orderedCases()...)
 	kit.Run(append(cases, kit.Restarts(driver{})...))
 }
 

@@ -1,9 +1,10 @@
 """The 5.x gRPC client for Python, in cleartext as it is by default."""
 
 import failing
+import ordering
 import plain
 import restarting
 import sharing
 import kit
 
-kit.run({**plain.CASES, **failing.CASES, **sharing.CASES, **restarting.CASES})
+kit.run({**plain.CASES, **failing.CASES, **sharing.CASES, **ordering.CASES, **restarting.CASES})

@@ -85,7 +85,7 @@ pub async fn group(options: &str) -> Result<String, Failure> {
     Ok(name)
 }
 
-fn unique(word: &str) -> String {
+pub fn unique(word: &str) -> String {
     let run_id = std::env::var("RUN_ID").unwrap_or_default();
     format!("{word}-{run_id}-{}", NAMES.fetch_add(1, Ordering::Relaxed))
 }

@@ -2,6 +2,7 @@
 mod cases;
 mod clients;
 mod kit;
+mod ordering;
 mod restarting;
 
 #[tokio::main]
@@ -21,6 +22,7 @@ async fn main() {
     cases.play("share-group", cases::share_group).await;
     cases.play("join-leave", cases::join_leave).await;
     cases.play("two-groups", cases::two_groups).await;
+    cases.play("fifo-simple", ordering::simple).await;
     cases.play("restart-graceful", restarting::graceful).await;
     cases.play("restart-kill", restarting::kill).await;
     cases.end().await;
