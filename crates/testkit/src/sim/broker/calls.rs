@@ -45,6 +45,15 @@ pub(super) enum Ask {
         ids: Vec<u64>,
         is_timed: bool,
     },
+    /// One record of several messages.
+    Batch {
+        ids: Vec<u64>,
+    },
+    /// A message that was sent before, with its place if that is known.
+    Again {
+        id: u64,
+        place: Option<Place>,
+    },
     /// A timed message.
     Timed {
         id: u64,
@@ -111,7 +120,7 @@ pub(super) fn id_of(message: &StoredMessage) -> Option<u64> {
     (body == body_of(id)).then_some(id)
 }
 
-fn new_message(id: u64, key: u64, born_ms: i64, delay_ms: Option<u64>) -> NewMessage {
+pub(super) fn new_message(id: u64, key: u64, born_ms: i64, delay_ms: Option<u64>) -> NewMessage {
     let mut properties = Properties::new();
     properties.push(properties::UNIQUE_ID, &format!("id-{id}"));
     if key > 0 {
@@ -231,6 +240,11 @@ impl Sim {
         self.history.at(now_ms);
         self.doors.trace.event("answer", &[], || format!("to {ask:?}: {}", short(&answer)));
         match (ask, answer) {
+            (Ask::Batch { ids }, Answer::Published(result)) => {
+                self.batch_published(ids, result);
+                Ok(())
+            }
+            (Ask::Again { id, place }, Answer::Published(result)) => self.sent_again(*id, *place, result),
             (Ask::Publish { topic, ids, is_timed }, Answer::Published(result)) => {
                 self.published(*topic, ids, *is_timed, result);
                 Ok(())
@@ -290,6 +304,8 @@ impl Sim {
                     self.history.sent(*id, Told::Ok, (!is_timed).then_some(place));
                     if is_timed {
                         self.history.in_queue(*id, place.queue);
+                    } else if topic == 0 {
+                        self.may_repeat(*id, Some(place));
                     }
                 }
                 self.history.flushed();
@@ -299,7 +315,12 @@ impl Sim {
             }
             Err(error) => {
                 self.shaken |= matches!(error, PublishError::Unavailable(_));
-                ids.iter().for_each(|id| self.history.sent(*id, Told::Unknown, None));
+                for id in ids {
+                    self.history.sent(*id, Told::Unknown, None);
+                    if topic == 0 && !is_timed {
+                        self.may_repeat(*id, None);
+                    }
+                }
             }
         }
     }

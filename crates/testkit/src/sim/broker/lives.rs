@@ -11,6 +11,7 @@ use model::{Filter, GroupConfig, Messaging, Offset, QueueId, TopicConfig, TopicN
 use replica::verify::Rederived;
 
 use super::calls::{Ask, id_of};
+use super::kinds;
 use super::steps::receivers;
 use super::{
     DIR, GROUPS, ORDERED_QUEUES, PLAIN_QUEUES, SCRATCH, Sim, TOPICS, group_name, order_of, topic_name,
@@ -85,6 +86,8 @@ impl Sim {
                 Ask::Recall { id } => self.recall_unanswered(id),
                 Ask::Timed { .. }
                 | Ask::Publish { .. }
+                | Ask::Batch { .. }
+                | Ask::Again { .. }
                 | Ask::Receive { .. }
                 | Ask::Progress
                 | Ask::Tick
@@ -141,8 +144,10 @@ impl Sim {
         let Some(broker) = self.broker.clone() else { return Ok(()) };
         let session = self.session.clone();
         for (topic, (_, queues)) in TOPICS.iter().enumerate() {
-            let request =
-                TopicPutRequest { config: TopicConfig::new(topic_name(topic), *queues), update: true };
+            let request = TopicPutRequest {
+                config: kinds::configured(topic, TopicConfig::new(topic_name(topic), *queues)),
+                update: true,
+            };
             self.wait_for(admin::run::<TopicPut>(&*broker, &session, request))?.map_err(fail)?;
         }
         for group in 0..GROUPS.len() {
@@ -226,6 +231,7 @@ impl Queues for Sim {
         let (topic, number) = (usize::from(queue >= 100), u32::try_from(queue % 100).unwrap_or_default());
         let mut seen = Vec::new();
         let mut offset = 0;
+        let mut batch_lsn = u64::MAX;
         loop {
             let request = fetch(topic_name(topic), QueueId(number), offset);
             let fetched = self.wait_for(broker.fetch(&session, request))?.map_err(fail)?;
@@ -237,7 +243,12 @@ impl Queues for Sim {
                         message.offset()
                     ),
                 })?;
-                let (offset, lsn) = (message.offset().get(), message.lsn().get());
+                let (offset, mut lsn) = (message.offset().get(), message.lsn().get());
+                if let Some(last) = seen.last().filter(|last: &&Seen| last.lsn >= lsn && offset > 0) {
+                    // Messages of one batch share a position; a record is longer than they are many.
+                    lsn = if message.lsn().get() == batch_lsn { last.lsn + 1 } else { lsn };
+                }
+                batch_lsn = message.lsn().get();
                 seen.push(Seen { id, offset, count: 1, lsn, stored_ms: message.stored_ms() });
             }
             if fetched.outcome != FetchOutcome::Found {

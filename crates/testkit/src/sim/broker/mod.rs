@@ -12,6 +12,7 @@
 
 mod calls;
 mod clients;
+mod kinds;
 mod lives;
 mod steps;
 pub(super) mod timers;
@@ -76,6 +77,7 @@ struct Sim {
     weights: [u64; steps::STEPS.len()],
     steps: BTreeMap<&'static str, u64>,
     timers: timers::Timers,
+    repeatable: Vec<kinds::Repeatable>,
 }
 
 #[derive(Debug, Default)]
@@ -162,6 +164,7 @@ impl Sim {
             weights,
             steps: BTreeMap::new(),
             timers: timers::Timers::default(),
+            repeatable: Vec::new(),
         }
     }
 

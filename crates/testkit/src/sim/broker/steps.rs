@@ -19,6 +19,8 @@ const RECEIPTS_MAX: usize = 200;
 pub(super) enum Step {
     Publish,
     PublishTimed,
+    PublishBatch,
+    SendAgain,
     Receive,
     Ack,
     Extend,
@@ -39,9 +41,11 @@ pub(super) enum Step {
 }
 
 /// What can happen next, and how often it does in a run of medium temper.
-pub(super) const STEPS: [(Step, u64); 19] = [
+pub(super) const STEPS: [(Step, u64); 21] = [
     (Step::Publish, 20),
     (Step::PublishTimed, 4),
+    (Step::PublishBatch, 3),
+    (Step::SendAgain, 3),
     (Step::Receive, 20),
     (Step::Ack, 16),
     (Step::Extend, 3),
@@ -65,7 +69,7 @@ pub(super) const STEPS: [(Step, u64); 19] = [
 pub(super) fn temper(rng: &mut Rng, clients: &Clients) -> [u64; STEPS.len()] {
     let mut weights =
         STEPS.map(|(_, weight)| weight * [0, 1, 1, 2, 5].get(rng.index(5)).copied().unwrap_or(1));
-    let [publish, _, receive, ..] = &mut weights;
+    let [publish, _, _, _, receive, ..] = &mut weights;
     *publish = (*publish).max(20);
     *receive = (*receive).max(if clients.is_ordered { 40 } else { 10 });
     weights
@@ -107,6 +111,8 @@ impl Sim {
                 let delay = 1 + self.rng.skewed(200_000);
                 self.ask_publish(0, 1, Some(delay));
             }
+            Step::PublishBatch => self.ask_publish_batch(),
+            Step::SendAgain => self.ask_again(),
             Step::Receive => self.ask_receive(),
             Step::Ack => self.ask_ack(),
             Step::Extend => self.ask_extend(),
