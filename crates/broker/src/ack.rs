@@ -1,7 +1,7 @@
 //! `ack` and `extend`: receipts against cursors.
 
 use model::verbs::AckError;
-use model::{Receipt, Session};
+use model::{Receipt, Session, StreamId};
 
 use crate::broker::Broker;
 use crate::error::Failed;
@@ -64,9 +64,8 @@ impl Broker {
     pub(crate) fn item_of(&self, receipt: &Receipt) -> Result<AckItem, AckError> {
         let group =
             self.state.group(&receipt.group).ok_or_else(|| AckError::GroupNotFound(receipt.group.clone()))?;
-        let topic =
-            self.state.topic(&receipt.topic).ok_or_else(|| AckError::TopicNotFound(receipt.topic.clone()))?;
-        let stream = topic.stream(receipt.queue);
+        let stream =
+            self.stream_of_receipt(receipt).ok_or_else(|| AckError::TopicNotFound(receipt.topic.clone()))?;
         let bounds = self.bounds(stream)?;
         if receipt.offset.get() >= bounds.max {
             let (min, max) = (bounds.min.into(), bounds.max.into());
@@ -74,6 +73,15 @@ impl Broker {
         }
         let key = CursorKey { group_id: group.id, stream };
         Ok(AckItem { key, offset: receipt.offset.get(), nonce: receipt.nonce })
+    }
+}
+
+impl Broker {
+    fn stream_of_receipt(&self, receipt: &Receipt) -> Option<StreamId> {
+        if receipt.topic.as_lite().is_some() {
+            return self.lite_of(&receipt.topic);
+        }
+        Some(self.state.topic(&receipt.topic)?.stream(receipt.queue))
     }
 }
 

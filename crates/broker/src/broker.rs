@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::Doors;
+use model::lite::{LiteError, LiteSync};
 use model::verbs::{
     AckError, CommitOffset, Fetch, FetchError, Fetched, MessageQuery, OffsetAnswer, OffsetError,
     OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive, ReceiveError,
@@ -27,6 +28,8 @@ use crate::handing::Handing;
 use crate::in_order::OrderMetrics;
 use crate::interest::{Interest, Waiter};
 use crate::limits::CHECKS_WAITING_MAX;
+use crate::lite::LiteMetrics;
+use crate::lite::hub::LiteHub;
 use crate::machine::command::{Command, DeliverCommand, Outcome, PutMode};
 use crate::machine::state::{State, Topic};
 use crate::machine::transactions::Rules;
@@ -60,6 +63,8 @@ pub struct Broker {
     pub(crate) transaction_metrics: TransactionMetrics,
     pub(crate) resets: Resets,
     pub(crate) order_metrics: OrderMetrics,
+    pub(crate) lite: Arc<LiteHub>,
+    pub(crate) lite_metrics: LiteMetrics,
     handle: Handle<BrokerMachine>,
     group_metrics: replica::Metrics,
     store_metrics: Arc<store::Metrics>,
@@ -68,11 +73,12 @@ pub struct Broker {
 }
 
 /// Wakes waiting receivers and fetchers after commit.
-struct Wake(Arc<Interest>);
+struct Wake(Arc<Interest>, Arc<LiteHub>);
 
 impl CommitListener for Wake {
     fn on_committed(&mut self, touched: &[(StreamId, Touch)]) {
         self.0.on_committed(touched);
+        self.1.on_committed(touched);
     }
 }
 
@@ -87,9 +93,11 @@ impl Broker {
         let members = Arc::new(Members::default());
         let (checks, to_ask) = mpsc::channel(CHECKS_WAITING_MAX);
         let transaction_metrics = TransactionMetrics::default();
+        let lite_metrics = LiteMetrics::default();
+        let lite = Arc::new(LiteHub::new(lite_metrics.news_overflowed.clone()));
         let asker = Asker::new(Arc::clone(&members), checks, transaction_metrics.clone());
         let timer_metrics = TimerMetrics::default();
-        let wake = Box::new(Wake(Arc::clone(&interest)));
+        let wake = Box::new(Wake(Arc::clone(&interest), Arc::clone(&lite)));
         let machine = BrokerMachine::new(Arc::clone(&state), wake, timer_metrics.clone())
             .with_transactions(transaction_rules(&setup.broker), Box::new(asker));
         let group =
@@ -109,6 +117,8 @@ impl Broker {
             transaction_metrics,
             resets: Resets::default(),
             order_metrics: OrderMetrics::default(),
+            lite,
+            lite_metrics,
             handle,
             group_metrics,
             store_metrics,
@@ -120,6 +130,7 @@ impl Broker {
         let asking = Self::ask_about(Arc::downgrade(&broker), to_ask);
         doors.spawn.spawn("broker-transaction-checks", Box::pin(asking));
         broker.start_upkeep();
+        broker.start_lite_sweep();
         Ok(broker)
     }
 
@@ -142,6 +153,7 @@ impl Broker {
         self.group_metrics.register(registry);
         self.order_metrics.register(registry);
         self.selectors.register(registry);
+        self.lite_metrics.register(registry);
         self.transaction_metrics.register(registry);
         self.store_metrics.register(registry.sub_registry_with_prefix("store"));
         self.timer_metrics.register(registry);
@@ -267,6 +279,9 @@ impl Messaging for Broker {
     }
 
     async fn receive(&self, session: &Session, request: Receive) -> Result<Received, ReceiveError> {
+        if let Some(parent) = self.lite_parent_of(&request)? {
+            return self.receive_lite(session, request, parent).await;
+        }
         self.do_receive(session, request).await
     }
 
@@ -313,6 +328,10 @@ impl Messaging for Broker {
 
     async fn query(&self, session: &Session, query: MessageQuery) -> Result<Vec<StoredMessage>, QueryError> {
         self.do_query(session, query).await
+    }
+
+    async fn sync_lite(&self, session: &Session, request: LiteSync) -> Result<(), LiteError> {
+        self.do_sync_lite(session, request).await
     }
 
     async fn check_filter(&self, _: &Session, filter: &Filter) -> Result<(), ReceiveError> {

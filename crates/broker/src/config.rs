@@ -38,6 +38,12 @@ pub struct BrokerConfig {
     pub recall_enabled: bool,
     /// Most waiting receive and fetch calls.
     pub waiting_max: usize,
+    /// Most lite topics, of all parents.
+    pub lite_topics_max: u64,
+    /// Most subscriptions of clients to lite topics.
+    pub lite_subscriptions_max: usize,
+    /// How often idle lite topics are looked for, in milliseconds.
+    pub lite_sweep_interval_ms: u64,
 }
 
 impl Default for BrokerConfig {
@@ -56,6 +62,9 @@ impl Default for BrokerConfig {
             timer_delay_max_ms: 3_155_760_000_000,
             recall_enabled: true,
             waiting_max: 100_000,
+            lite_topics_max: 1_000_000,
+            lite_subscriptions_max: 1_000_000,
+            lite_sweep_interval_ms: 60_000,
         }
     }
 }

@@ -27,6 +27,7 @@ mod handing;
 mod in_order;
 pub mod interest;
 pub mod limits;
+mod lite;
 pub mod machine;
 pub mod members;
 mod membership;

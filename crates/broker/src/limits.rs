@@ -49,6 +49,17 @@ pub const RETRY_FIRST_PERCENT: u64 = 20;
 pub const EXTEND_MS_MIN: i64 = 0;
 /// How often silent clients are looked for, in milliseconds (RocketMQ scans every 10 s).
 pub const MEMBER_SCAN_MS: u64 = 10_000;
+/// Lite topics with news that one receive looks at before it looks for more.
+pub const LITE_LOOKS_PER_RECEIVE: usize = 64;
+/// Lite topics that one request names: more than any client's quota should be.
+pub const LITE_NAMES_PER_SYNC_MAX: usize = 100_000;
+/// Names in one answer to a tool (RocketMQ's `MAX_RETURN_COUNT`).
+pub const LITE_NAMES_PER_ANSWER_MAX: usize = 10_000;
+/// Lite topics that are most behind, in one answer.
+pub const LITE_TOP_MAX: u32 = 1_000;
+/// After so long without a word a client wants no lite topics any more, in milliseconds: clients say
+/// what they want every 30 s.
+pub const LITE_CLIENT_SILENT_MS: i64 = 180_000;
 /// How far from the end of the log a queue's first message may lie for new groups to start at it.
 /// RocketMQ asks whether it lies in the last 40 % of the memory; this is that of a 10 GiB machine,
 /// and does not depend on what is cached just now.

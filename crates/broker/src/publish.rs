@@ -21,6 +21,7 @@ use crate::dedup::identity;
 use crate::error::Failed;
 use crate::limits::KEYS_PER_MESSAGE_MAX;
 use crate::machine::command::{Command, Outcome, PlacedMessage, PublishOnce, PutMode, Refusal};
+use crate::machine::lite::LitePublish;
 use crate::machine::records::{EncodedBatch, EncodedMessage, KeyHashes};
 use crate::machine::state::Topic;
 use crate::timing::{Timing, strip_level};
@@ -75,14 +76,22 @@ impl Broker {
             .collect();
         let bytes = encoded.iter().map(|message| message.bytes.len()).sum();
         let stream = topic.stream(queue);
-        if let Some((window_ms, by)) = topic.config.dedup().filter(|_| timing == Timing::Now) {
+        let lite = self.lite_topics_of(&topic, &request.messages)?;
+        let window = topic.config.dedup().filter(|_| timing == Timing::Now && lite.is_empty());
+        if let Some((window_ms, by)) = window {
             let identities = request.messages.iter().map(|message| identity(message, by));
             let identities = identities.collect::<Result<Vec<_>, _>>()?;
             let messages = encoded.into_iter().zip(identities).collect();
             let once = PublishOnce { topic_id: topic.id, window_ms, stream, messages };
             return self.publish_once(once, bytes, store_host, ids).await;
         }
-        let command = command(stream, encoded, &timing);
+        let command = if lite.is_empty() || timing != Timing::Now {
+            command(stream, encoded, &timing)
+        } else {
+            let messages = lite.into_iter().zip(encoded).collect();
+            let max = self.config.lite_topics_max;
+            Command::PublishLite(LitePublish { parent_id: topic.id, stream, messages, max })
+        };
         let placed = match self.propose(command, bytes).await? {
             Outcome::Published(placed) => placed,
             Outcome::Refused(Refusal::DiskFull { used_percent }) => {
@@ -91,6 +100,10 @@ impl Broker {
             Outcome::Refused(Refusal::TooManyDueMinutes { max }) => {
                 let text = format!("timed messages wait in {max} different minutes, the most allowed");
                 return Err(PublishError::Throttled(text));
+            }
+            Outcome::Refused(Refusal::LiteQuota { max }) => {
+                self.lite_metrics.topics_refused.inc();
+                return Err(PublishError::LiteQuota { max: usize::try_from(max).unwrap_or(usize::MAX) });
             }
             other => return Err(Failed::unexpected(&other).into()),
         };
@@ -248,7 +261,8 @@ fn choose_queue(
             if let Some(queue) = priority_queue(topic, first) {
                 return Ok(queue);
             }
-            let number = match property(properties::SHARDING_KEY) {
+            let key = property(properties::SHARDING_KEY).or_else(|| property(properties::LITE_TOPIC));
+            let number = match key {
                 // Not `tag_hash`'s remainder: Java's hash of short keys is small and uneven.
                 Some(key) => crc32(key.as_bytes()),
                 None => topic.turn.fetch_add(1, Ordering::Relaxed),

@@ -33,11 +33,11 @@ use crate::selector::Selector;
 /// One call's fixed facts.
 pub(crate) struct Call<'a> {
     pub(crate) request: &'a Receive,
-    group: Arc<Group>,
+    pub(crate) group: Arc<Group>,
     pub(crate) selector: Arc<Selector>,
     /// In which order, if in one.
-    order: Option<OrderBy>,
-    sources: Vec<Source>,
+    pub(crate) order: Option<OrderBy>,
+    pub(crate) sources: Vec<Source>,
     /// Looks in a row that passed entries and found nothing.
     looks: usize,
 }
@@ -58,16 +58,25 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
+    pub(crate) fn wanting(left: usize) -> Self {
+        Self { left, ..Self::default() }
+    }
+
     pub(crate) fn wake_at(&mut self, until_ms: Option<i64>) {
         self.until_ms = [self.until_ms, until_ms].into_iter().flatten().min();
+    }
+
+    /// A choice did not stand.
+    pub(crate) const fn is_void(&self) -> bool {
+        self.void
     }
 }
 
 /// A queue that a call may take from.
 #[derive(Clone)]
 pub(crate) struct Source {
-    topic: Arc<Topic>,
-    queue: QueueId,
+    pub(crate) topic: Arc<Topic>,
+    pub(crate) queue: QueueId,
     pub(crate) stream: StreamId,
 }
 
@@ -75,6 +84,12 @@ pub(crate) struct Source {
 pub(crate) struct Claimed {
     pub(crate) cell: Arc<CursorCell>,
     claim: OwnedMutexGuard<()>,
+}
+
+impl Claimed {
+    pub(crate) const fn new(cell: Arc<CursorCell>, claim: OwnedMutexGuard<()>) -> Self {
+        Self { cell, claim }
+    }
 }
 
 /// Messages that match.
@@ -105,6 +120,11 @@ impl Choice {
         Claimed { cell, claim }: Claimed,
     ) -> Self {
         Self { source: source.clone(), expected, part, messages, cell, _claim: claim }
+    }
+
+    /// How many messages were chosen.
+    pub(crate) const fn len(&self) -> usize {
+        self.messages.len()
     }
 }
 
@@ -162,7 +182,7 @@ impl Broker {
         waiter.map(Some).map_err(|_| ReceiveError::TooManyWaiting { max: self.config.waiting_max })
     }
 
-    fn check_receive<'a>(&self, request: &'a Receive) -> Result<Call<'a>, ReceiveError> {
+    pub(crate) fn check_receive<'a>(&self, request: &'a Receive) -> Result<Call<'a>, ReceiveError> {
         let max = RECEIVE_MESSAGES_MAX;
         if request.max_messages == 0 || request.max_messages > max {
             return Err(ReceiveError::BatchSize { asked: request.max_messages, max });
@@ -407,7 +427,7 @@ impl Broker {
         Ok(Matching { offsets, messages, left: None })
     }
 
-    async fn hand_out(
+    pub(crate) async fn hand_out(
         &self,
         call: &Call<'_>,
         choices: Vec<Choice>,

@@ -167,7 +167,7 @@ pub(crate) struct Located {
 pub(crate) async fn locate(log: &LogReader, state: &State, lsn: Lsn) -> Result<Located, ResolveError> {
     let record = log.record(lsn, 0)?;
     match record.kind {
-        kind::MESSAGE | kind::BATCH => {
+        kind::MESSAGE | kind::BATCH | kind::LITE_MESSAGE => {
             let message = message_of(&record.payload)?;
             let reconsume_times = message.reconsume_times();
             Ok(Located { message, original: (lsn, record.len), reconsume_times })

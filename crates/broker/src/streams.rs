@@ -4,6 +4,7 @@ use model::{QueueId, StreamId};
 
 const QUEUE: u64 = 1;
 const DUE_MINUTE: u64 = 2;
+const LITE: u64 = 3;
 
 /// The entries of a queue. Topic ids are never used twice, so neither are streams.
 #[must_use]
@@ -15,6 +16,38 @@ pub fn of_queue(topic_id: u32, queue: QueueId) -> StreamId {
 #[must_use]
 pub fn of_due_minute(minute: i64) -> StreamId {
     StreamId(DUE_MINUTE << 56 | minute.max(0).unsigned_abs() & 0xFF_FFFF_FFFF)
+}
+
+/// The entries of a lite topic: a hash of 56 bits, so that subscriptions need no names. Two names of
+/// one parent that meet in it (one in 10^5 at a million) are told apart by the sender, which refuses
+/// the second.
+#[must_use]
+pub fn of_lite(parent_id: u32, name: &str) -> StreamId {
+    let bytes = parent_id.to_le_bytes().into_iter().chain(name.bytes());
+    let hash = bytes.fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    });
+    let mixed = (hash ^ hash >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    StreamId(LITE << 56 | (mixed ^ mixed >> 31) >> 8)
+}
+
+#[must_use]
+pub const fn is_lite(stream: StreamId) -> bool {
+    stream.get() >> 56 == LITE
+}
+
+/// The first stream of one of the 256 parts that lite topics are looked through by.
+#[must_use]
+pub const fn lite_part(part: u8) -> StreamId {
+    StreamId(LITE << 56 | (part as u64) << 48)
+}
+
+/// The part of a lite topic's stream.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "one byte is meant")]
+pub const fn part_of_lite(stream: StreamId) -> u8 {
+    (stream.get() >> 48) as u8
 }
 
 /// Topic id and queue of a queue's stream.
@@ -34,5 +67,17 @@ mod tests {
         let stream = of_queue(u32::MAX, QueueId(65_535));
         assert_eq!(queue_of(stream), Some((u32::MAX, QueueId(65_535))));
         assert_eq!(queue_of(of_due_minute(29_000_000)), None);
+    }
+
+    #[test]
+    fn lite_topics_are_spread_over_all_parts() {
+        let streams: std::collections::BTreeSet<_> =
+            (0..20_000).map(|i| of_lite(7, &format!("room-{i}"))).collect();
+        assert_eq!(streams.len(), 20_000);
+        assert!(streams.iter().all(|stream| is_lite(*stream) && queue_of(*stream).is_none()));
+        let parts: std::collections::BTreeSet<_> = streams.iter().map(|s| part_of_lite(*s)).collect();
+        assert_eq!(parts.len(), 256);
+        assert_eq!(part_of_lite(lite_part(200)), 200);
+        assert_ne!(of_lite(7, "a"), of_lite(8, "a"));
     }
 }

@@ -4,6 +4,7 @@
 //! its answer misleads: an unknown topic on send is 40402 (there 40014), a filter that does not
 //! parse 40010, and a malformed receipt handle 40013 (there 50001, which clients repeat for ever).
 
+use model::lite::LiteError;
 use model::membership::MemberError;
 use model::receipt::ReceiptError;
 use model::verbs::{
@@ -40,6 +41,8 @@ refusals!(PublishError {
     PublishError::KindMismatch { .. } => MessagePropertyConflictWithType,
     PublishError::Illegal(_) => BadRequest,
     PublishError::DeliveryTime(_) => IllegalDeliveryTime,
+    PublishError::LiteTopic(_) => IllegalLiteTopic,
+    PublishError::LiteQuota { .. } => LiteTopicQuotaExceeded,
     PublishError::DiskFull { .. } => InternalServerError,
     PublishError::Throttled(_) => TooManyRequests,
     PublishError::Denied(_) => Forbidden,
@@ -54,6 +57,7 @@ refusals!(ReceiveError {
     ReceiveError::NotReadable(_) => Forbidden,
     ReceiveError::QueueOutOfRange { .. } => BadRequest,
     ReceiveError::BatchSize { .. } => BadRequest,
+    ReceiveError::NotBound { .. } => IllegalTopic,
     ReceiveError::Filter(_) => IllegalFilterExpression,
     ReceiveError::TooManyWaiting { .. } => TooManyRequests,
     ReceiveError::Throttled(_) => TooManyRequests,
@@ -141,6 +145,20 @@ refusals!(MemberError {
     MemberError::TooMany { .. } => TooManyRequests,
     MemberError::Denied(_) => Forbidden,
     MemberError::Unavailable(_) => InternalServerError,
+});
+
+refusals!(LiteError {
+    LiteError::TopicNotFound(_) => TopicNotFound,
+    LiteError::GroupNotFound(_) => ConsumerGroupNotFound,
+    LiteError::GroupDisabled(_) => InternalServerError,
+    LiteError::NotBound { .. } => IllegalTopic,
+    LiteError::NotLite(_) => IllegalTopic,
+    LiteError::Illegal(_) => IllegalLiteTopic,
+    LiteError::Quota { .. } => LiteSubscriptionQuotaExceeded,
+    LiteError::Wildcard => InternalServerError,
+    LiteError::Denied(_) => Forbidden,
+    LiteError::Data(_) => InternalServerError,
+    LiteError::Unavailable(_) => InternalServerError,
 });
 
 refusals!(AdminError {

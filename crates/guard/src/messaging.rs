@@ -1,6 +1,7 @@
 //! The messaging verbs, guarded: what each touches, and nothing else.
 
 use async_trait::async_trait;
+use model::lite::{LiteError, LiteSync};
 use model::verbs::{
     AckError, CommitOffset, Fetch, FetchError, Fetched, MessageQuery, Messaging, OffsetAnswer, OffsetError,
     OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive, ReceiveError,
@@ -112,6 +113,12 @@ impl<E: Engine> Messaging for Guarded<E> {
         };
         let work = self.engine.query(session, query);
         self.call(session, Verb::Query, Action::Query { topic: topic.as_ref() }, work).await
+    }
+
+    async fn sync_lite(&self, session: &Session, request: LiteSync) -> Result<(), LiteError> {
+        let (topic, group) = (request.topic.clone(), request.group.clone());
+        let work = self.engine.sync_lite(session, request);
+        self.call(session, Verb::SyncLite, Action::Consume { topic: &topic, group: Some(&group) }, work).await
     }
 
     async fn check_filter(&self, session: &Session, filter: &Filter) -> Result<(), ReceiveError> {

@@ -26,6 +26,7 @@ pub enum Verb {
     Route,
     Query,
     CheckFilter,
+    SyncLite,
     Heartbeat,
     Leave,
     Members,
@@ -37,7 +38,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Publish,
         Self::Receive,
         Self::Fetch,
@@ -51,6 +52,7 @@ impl Verb {
         Self::Route,
         Self::Query,
         Self::CheckFilter,
+        Self::SyncLite,
         Self::Heartbeat,
         Self::Leave,
         Self::Members,
@@ -77,6 +79,7 @@ impl Verb {
             Self::Route => "route",
             Self::Query => "query",
             Self::CheckFilter => "check_filter",
+            Self::SyncLite => "sync_lite",
             Self::Heartbeat => "heartbeat",
             Self::Leave => "leave",
             Self::Members => "members",

@@ -2,6 +2,7 @@
 
 use model::Kind;
 use model::admin::AdminError;
+use model::lite::LiteError;
 use model::membership::MemberError;
 use model::verbs::{
     AckError, FetchError, OffsetError, PublishError, QueryError, RecallError, ReceiveError, RouteError,
@@ -71,5 +72,6 @@ refuse! {
     RouteError throttled as Unavailable;
     QueryError throttled as Unavailable;
     MemberError throttled as Unavailable;
+    LiteError throttled as Unavailable;
     AdminError throttled as Unavailable;
 }

@@ -14,6 +14,11 @@ use thiserror::Error;
 
 use crate::error::{Kind, Kinded};
 use crate::group::GroupConfig;
+use crate::lite::{
+    LiteClientDescription, LiteClientRequest, LiteDispatchRequest, LiteGroupDescription, LiteGroupRequest,
+    LiteListRequest, LiteNodeDescription, LiteParentDescription, LiteParentRequest, LiteTopicDescription,
+    LiteTopicPage, LiteTopicRequest,
+};
 use crate::names::{GroupName, TopicName};
 use crate::session::Session;
 use crate::topic::TopicConfig;
@@ -144,6 +149,14 @@ operations! {
     /// Timed messages that wait, in the order in which they are due.
     TimerList = "timer.list", Read, "List timed messages of a topic that wait", TimerListRequest => TimerPage;
     TimerDelete = "timer.delete", Write, "Cancel a timed message that waits", TimerDeleteRequest => TimerDeleted;
+    LiteList = "lite.list", Read, "List the lite topics of a parent topic, page by page", LiteListRequest => LiteTopicPage;
+    LiteGet = "lite.get", Read, "Describe a lite topic: offsets and subscribers", LiteTopicRequest => LiteTopicDescription;
+    LiteDelete = "lite.delete", Write, "Delete a lite topic with its messages' index and all progress in it", LiteTopicRequest => Done;
+    LiteParent = "lite.parent", Read, "Describe a parent of lite topics", LiteParentRequest => LiteParentDescription;
+    LiteNode = "lite.node", Read, "Count lite topics and subscriptions of this node", Empty => LiteNodeDescription;
+    LiteClient = "lite.client", Read, "Describe what a client subscribes to of a parent's lite topics", LiteClientRequest => LiteClientDescription;
+    LiteGroup = "lite.group", Read, "Describe how far a group is behind in lite topics", LiteGroupRequest => LiteGroupDescription;
+    LiteDispatch = "lite.dispatch", Write, "Let clients look at all their lite topics again", LiteDispatchRequest => Done;
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription;
 }
 

@@ -24,6 +24,7 @@ pub mod filter;
 pub mod group;
 pub mod ids;
 pub mod limits;
+pub mod lite;
 pub mod membership;
 pub mod message;
 pub mod names;

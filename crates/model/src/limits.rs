@@ -10,6 +10,8 @@ pub const TOPIC_NAME_BYTES_MAX: usize = 127;
 pub const DERIVED_TOPIC_NAME_BYTES_MAX: usize = 255;
 /// A group name, so that `%RETRY%` and `%DLQ%` fit before it.
 pub const GROUP_NAME_BYTES_MAX: usize = 120;
+/// A lite topic's name inside its parent, as RocketMQ's `maxLiteTopicSize`.
+pub const LITE_TOPIC_BYTES_MAX: usize = 64;
 /// Queues of one topic.
 pub const QUEUES_PER_TOPIC_MAX: u32 = 65_536;
 /// Messages of one receive call.

@@ -7,11 +7,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::limits::{DERIVED_TOPIC_NAME_BYTES_MAX, GROUP_NAME_BYTES_MAX, TOPIC_NAME_BYTES_MAX};
+use crate::limits::{
+    DERIVED_TOPIC_NAME_BYTES_MAX, GROUP_NAME_BYTES_MAX, LITE_TOPIC_BYTES_MAX, TOPIC_NAME_BYTES_MAX,
+};
 
 pub const RETRY_PREFIX: &str = "%RETRY%";
 pub const DLQ_PREFIX: &str = "%DLQ%";
 pub const LITE_PREFIX: &str = "%LMQ%";
+/// Stands before and after the parent in a lite topic's full name.
+const LITE_SEPARATOR: char = '$';
 pub const SYSTEM_PREFIX: &str = "rmq_sys_";
 /// The topic whose route stands for "this topic would be made by a send".
 pub const AUTO_CREATE_TOPIC: &str = "TBW102";
@@ -54,6 +58,8 @@ pub enum NameError {
     TooLong { what: &'static str, len: usize, max: usize },
     #[error("the {what} name `{name}` has a character outside `% | a-z A-Z 0-9 _ -`")]
     IllegalCharacter { what: &'static str, name: String },
+    #[error("the lite topic name `{name}` has a character outside `a-z A-Z 0-9 _ -`")]
+    IllegalLiteCharacter { name: String },
 }
 
 fn check(what: &'static str, name: &str, max: usize) -> Result<(), NameError> {
@@ -66,6 +72,28 @@ fn check(what: &'static str, name: &str, max: usize) -> Result<(), NameError> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'%' | b'|' | b'_' | b'-');
     if !name.bytes().all(legal) {
         return Err(NameError::IllegalCharacter { what, name: name.chars().take(64).collect() });
+    }
+    Ok(())
+}
+
+fn split_lite(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix(LITE_PREFIX)?.strip_prefix(LITE_SEPARATOR)?.split_once(LITE_SEPARATOR)
+}
+
+/// Checks the name of a lite topic inside its parent: `a-z A-Z 0-9 _ -`.
+///
+/// # Errors
+/// If it is blank, too long or has another character.
+pub fn check_lite_topic(lite: &str) -> Result<(), NameError> {
+    if lite.trim().is_empty() {
+        return Err(NameError::Blank { what: "lite topic" });
+    }
+    if lite.len() > LITE_TOPIC_BYTES_MAX {
+        let (len, max) = (lite.len(), LITE_TOPIC_BYTES_MAX);
+        return Err(NameError::TooLong { what: "lite topic", len, max });
+    }
+    if !lite.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) {
+        return Err(NameError::IllegalLiteCharacter { name: lite.to_owned() });
     }
     Ok(())
 }
@@ -134,8 +162,29 @@ impl TopicName {
         let derived =
             name.starts_with(RETRY_PREFIX) || name.starts_with(DLQ_PREFIX) || name.starts_with(LITE_PREFIX);
         let max = if derived { DERIVED_TOPIC_NAME_BYTES_MAX } else { TOPIC_NAME_BYTES_MAX };
-        check("topic", name, max)?;
+        if let Some((parent, lite)) = split_lite(name) {
+            check("topic", parent, TOPIC_NAME_BYTES_MAX)?;
+            check_lite_topic(lite)?;
+        } else {
+            check("topic", name, max)?;
+        }
         Ok(Self(name.into()))
+    }
+
+    /// The full name of a lite topic, as RocketMQ's `LiteUtil` makes it.
+    ///
+    /// # Errors
+    /// If the lite topic's name is not legal.
+    pub fn lite_of(parent: &Self, lite: &str) -> Result<Self, NameError> {
+        check_lite_topic(lite)?;
+        Ok(Self(format!("{LITE_PREFIX}{LITE_SEPARATOR}{parent}{LITE_SEPARATOR}{lite}").into()))
+    }
+
+    /// Parent and name, if this is the full name of a lite topic.
+    #[must_use]
+    pub fn as_lite(&self) -> Option<(Self, &str)> {
+        let (parent, lite) = split_lite(self.as_str())?;
+        Some((Self(parent.into()), lite))
     }
 
     /// The topic that clients of the 4.x protocol read a group's retries from.
@@ -188,5 +237,25 @@ impl GroupName {
     pub fn new(name: &str) -> Result<Self, NameError> {
         check("group", name, GROUP_NAME_BYTES_MAX)?;
         Ok(Self(name.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lite_topic_has_a_full_name() {
+        let parent = TopicName::new("chats").expect("legal");
+        let lite = TopicName::lite_of(&parent, "room-1").expect("legal");
+        assert_eq!(lite.as_str(), "%LMQ%$chats$room-1");
+        assert_eq!(TopicName::new(lite.as_str()).as_ref(), Ok(&lite));
+        assert_eq!(lite.as_lite(), Some((parent.clone(), "room-1")));
+        assert_eq!(parent.as_lite(), None);
+        for bad in ["", " ", "a.b", "a$b", "ä", &"x".repeat(LITE_TOPIC_BYTES_MAX + 1)] {
+            assert!(TopicName::lite_of(&parent, bad).is_err(), "{bad}");
+            assert!(TopicName::new(&format!("%LMQ%$chats${bad}")).is_err(), "{bad}");
+        }
+        assert!(TopicName::new("a$b").is_err());
     }
 }

@@ -43,6 +43,8 @@ pub enum Notice {
     Reply { message: StoredMessage },
     /// The group's progress was set anew: forget what was fetched.
     OffsetsReset { group: GroupName, topic: TopicName },
+    /// Another client has the lite topic now: this one has it no more.
+    LiteTaken { group: GroupName, topic: TopicName, lite_topic: String, client_id: String },
     /// The server goes away: use another node.
     GoAway,
 }

@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::error::{Kind, Kinded};
 use crate::filter::Filter;
 use crate::ids::{Lsn, Offset, QueueId};
+use crate::lite::{LiteError, LiteSync};
 use crate::message::{Delivery, NewMessage, StoredMessage};
 use crate::names::{GroupName, TopicName};
 use crate::receipt::Receipt;
@@ -48,6 +49,10 @@ pub trait Messaging: Send + Sync + 'static {
     async fn route(&self, session: &Session, topic: &TopicName) -> Result<Route, RouteError>;
     /// Finds messages by position or key.
     async fn query(&self, session: &Session, query: MessageQuery) -> Result<Vec<StoredMessage>, QueryError>;
+    /// Changes which lite topics a client wants.
+    async fn sync_lite(&self, _: &Session, _: LiteSync) -> Result<(), LiteError> {
+        Err(LiteError::Unavailable("this engine has no lite topics".to_owned()))
+    }
     /// Compiles a filter and forgets it, to tell a client early that it is wrong.
     async fn check_filter(&self, session: &Session, filter: &Filter) -> Result<(), ReceiveError>;
 }
@@ -127,6 +132,10 @@ pub enum PublishError {
     Illegal(String),
     #[error("the delivery time is out of range: {0}")]
     DeliveryTime(String),
+    #[error("illegal lite topic: {0}")]
+    LiteTopic(String),
+    #[error("there are {max} lite topics, more are not allowed")]
+    LiteQuota { max: usize },
     #[error("the disk is {used_percent} % full: no new messages until there is room")]
     DiskFull { used_percent: u32 },
     #[error("too many requests: {0}")]
@@ -145,7 +154,7 @@ impl Kinded for PublishError {
             Self::TopicNotFound(_) => Kind::NotFound,
             Self::TopicNotSendable(_) | Self::NotWritable(_) | Self::Denied(_) => Kind::Denied,
             Self::DiskFull { .. } | Self::Unavailable(_) => Kind::Unavailable,
-            Self::Throttled(_) => Kind::Throttled,
+            Self::Throttled(_) | Self::LiteQuota { .. } => Kind::Throttled,
             Self::Internal(_) => Kind::Internal,
             _ => Kind::Invalid,
         }
@@ -211,6 +220,9 @@ pub enum ReceiveError {
     QueueOutOfRange { topic: TopicName, queue: QueueId, queues: u32 },
     #[error("asked for {asked} messages, allowed are 1 to {max}")]
     BatchSize { asked: u32, max: u32 },
+    /// A lite group that receives from something else than the parent that it is bound to.
+    #[error("lite group {group} is expected to bind topic {topic}, but actual is {bound}")]
+    NotBound { group: GroupName, topic: TopicName, bound: String },
     #[error("the filter does not parse: {0}")]
     Filter(String),
     #[error("too many waiting receivers: at most {max}")]
@@ -232,7 +244,10 @@ impl Kinded for ReceiveError {
         match self {
             Self::TopicNotFound(_) | Self::GroupNotFound(_) => Kind::NotFound,
             Self::GroupDisabled(_) | Self::NotReadable(_) | Self::Denied(_) => Kind::Denied,
-            Self::QueueOutOfRange { .. } | Self::BatchSize { .. } | Self::Filter(_) => Kind::Invalid,
+            Self::QueueOutOfRange { .. }
+            | Self::BatchSize { .. }
+            | Self::NotBound { .. }
+            | Self::Filter(_) => Kind::Invalid,
             Self::TooManyWaiting { .. } | Self::Throttled(_) => Kind::Throttled,
             Self::Data(_) => Kind::Data,
             Self::Unavailable(_) => Kind::Unavailable,

@@ -107,6 +107,8 @@ pub mod response {
     pub const POLLING_TIMEOUT: i32 = 210;
     pub const ILLEGAL_OPERATION: i32 = 604;
     pub const GO_AWAY: i32 = 1500;
+    pub const LMQ_QUOTA_EXCEEDED: i32 = 2017;
+    pub const LITE_SUBSCRIPTION_QUOTA_EXCEEDED: i32 = 2018;
 }
 
 /// `V5_5_0`: what we say we are, so that clients use all they know (SQL92 needs V4_1_0).

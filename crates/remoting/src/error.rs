@@ -6,6 +6,7 @@
 //! and 17 and give up on all others.
 
 use model::admin::AdminError;
+use model::lite::LiteError;
 use model::membership::MemberError;
 use model::verbs::{
     AckError, FetchError, OffsetError, PublishError, QueryError, RecallError, ReceiveError, RouteError,
@@ -81,7 +82,9 @@ impl From<PublishError> for Failure {
             | E::BatchSize { .. }
             | E::KindMismatch { .. }
             | E::Illegal(_)
+            | E::LiteTopic(_)
             | E::DeliveryTime(_) => code::MESSAGE_ILLEGAL,
+            E::LiteQuota { .. } => code::LMQ_QUOTA_EXCEEDED,
             E::DiskFull { .. } | E::Unavailable(_) => code::SERVICE_NOT_AVAILABLE,
             E::Throttled(_) => code::SYSTEM_BUSY,
             E::Internal(_) => code::SYSTEM_ERROR,
@@ -97,7 +100,7 @@ impl From<ReceiveError> for Failure {
             E::TopicNotFound(topic) => return Self::topic_not_found(topic),
             E::GroupNotFound(_) => code::SUBSCRIPTION_GROUP_NOT_EXIST,
             E::GroupDisabled(_) | E::NotReadable(_) | E::Denied(_) => code::NO_PERMISSION,
-            E::QueueOutOfRange { .. } | E::BatchSize { .. } => code::INVALID_PARAMETER,
+            E::QueueOutOfRange { .. } | E::BatchSize { .. } | E::NotBound { .. } => code::INVALID_PARAMETER,
             E::Filter(_) => code::SUBSCRIPTION_PARSE_FAILED,
             E::TooManyWaiting { .. } => code::POLLING_FULL,
             E::Throttled(_) => code::SYSTEM_BUSY,
@@ -220,6 +223,24 @@ impl From<MemberError> for Failure {
             E::TooMany { .. } => code::SYSTEM_BUSY,
             E::Denied(_) => code::NO_PERMISSION,
             E::Unavailable(_) => code::SYSTEM_ERROR,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// As `LiteSubscriptionCtlProcessor`: whatever cannot be done is illegal, but for the quota.
+impl From<LiteError> for Failure {
+    fn from(error: LiteError) -> Self {
+        use LiteError as E;
+        let code = match &error {
+            E::TopicNotFound(topic) => return Self::topic_not_found(topic),
+            E::GroupNotFound(_) => code::SUBSCRIPTION_GROUP_NOT_EXIST,
+            E::GroupDisabled(_) | E::Wildcard => code::ILLEGAL_OPERATION,
+            E::NotBound { .. } | E::NotLite(_) | E::Illegal(_) => code::INVALID_PARAMETER,
+            E::Quota { .. } => code::LITE_SUBSCRIPTION_QUOTA_EXCEEDED,
+            E::Denied(_) => code::NO_PERMISSION,
+            E::Data(_) => code::SYSTEM_ERROR,
+            E::Unavailable(_) => code::SERVICE_NOT_AVAILABLE,
         };
         Self::new(code, error.to_string())
     }

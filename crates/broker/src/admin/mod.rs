@@ -8,6 +8,7 @@ mod group_list;
 mod group_put;
 mod group_reset;
 mod key_value;
+mod lite;
 mod node_info;
 mod timer_delete;
 mod timer_list;
@@ -22,6 +23,7 @@ use model::admin::{
     Admin, AdminError, AdminOp, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet, GroupList,
     GroupPut, GroupReset, GroupSkip, KeyValueGet, KeyValueList, KeyValuePut, NodeInfo, OperationInfo,
     TimerDelete, TimerList, TopicDelete, TopicGet, TopicList, TopicPut,
+    LiteClient, LiteDelete, LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent,
 };
 use serde_json::Value;
 
@@ -78,5 +80,13 @@ catalogue!(
     KeyValueList,
     TimerList,
     TimerDelete,
+    LiteList,
+    LiteGet,
+    LiteDelete,
+    LiteParent,
+    LiteNode,
+    LiteClient,
+    LiteGroup,
+    LiteDispatch,
     NodeInfo,
 );

@@ -46,7 +46,7 @@ impl BrokerMachine {
     ) -> Result<(), ApplyError> {
         let short = |error: Short| refused(record, error);
         match record.kind {
-            kind::MESSAGE => {
+            kind::MESSAGE | kind::LITE_MESSAGE => {
                 let (prefix, _) = MessagePrefix::decode(record.payload).map_err(short)?;
                 let MessagePrefix { cause, stream, tag, stored_ms, keys } = &prefix;
                 let visible = Visible {
@@ -58,6 +58,12 @@ impl BrokerMachine {
                     cause: *cause,
                 };
                 self.apply_visible(views, record, &visible);
+                if record.kind == kind::LITE_MESSAGE {
+                    self.apply_lite(views, record).map_err(short)?;
+                }
+            }
+            kind::LITE_END => {
+                self.apply_lite_end(views, record.payload).map_err(|error| refused(record, error))?;
             }
             kind::BATCH => {
                 self.apply_batch(views, record, &BatchPrefix::decode(record.payload).map_err(short)?);
@@ -76,6 +82,8 @@ impl BrokerMachine {
             }
             kind::DELIVER | kind::ORDERED => {
                 let deliver = Deliver::decode(record.kind, record.payload).map_err(short)?;
+                let key = |stream| CursorKey { group_id: deliver.group_id, stream };
+                self.page_in_record(record, deliver.parts.iter().map(|part| key(part.stream)))?;
                 self.apply_deliver(record.lsn, &deliver);
             }
             kind::RELEASE => self.apply_release(&Release::decode(record.payload).map_err(short)?),
@@ -94,10 +102,14 @@ impl BrokerMachine {
                 }
             }
             kind::EXTEND => self.apply_extend(record.lsn, &Extend::decode(record.payload).map_err(short)?),
-            kind::OFFSET => self.apply_offset(&OffsetSet::decode(record.payload).map_err(short)?),
             kind::HALF => self.apply_half(record).map_err(short)?,
             kind::HALF_END => self.apply_half_end(views, record.payload).map_err(short)?,
             kind::HALF_CHECK => self.apply_half_check(record.payload).map_err(short)?,
+            kind::OFFSET => {
+                let set = OffsetSet::decode(record.payload).map_err(short)?;
+                self.page_in_record(record, std::iter::once(set.key))?;
+                self.apply_offset(&set);
+            }
             kind::CATALOGUE => {
                 let change = serde_json::from_slice(record.payload).map_err(|e| refused(record, e))?;
                 self.apply_catalogue(views, change);
@@ -255,7 +267,7 @@ impl BrokerMachine {
         }
     }
 
-    fn drop_cursor(&mut self, views: &mut Views, key: CursorKey) {
+    pub(super) fn drop_cursor(&mut self, views: &mut Views, key: CursorKey) {
         self.state.remove_cursor(key);
         self.dirty.cursors.remove(&key);
         self.watch_deadline(key, None);

@@ -26,6 +26,10 @@ pub enum Command {
         stream: StreamId,
         batch: EncodedBatch,
     },
+    /// Messages for lite topics.
+    PublishLite(super::lite::LitePublish),
+    /// Lite topics end.
+    EndLite(super::lite::LiteEnd),
     /// A message for a queue, later.
     PublishDue {
         stream: StreamId,
@@ -219,6 +223,8 @@ pub struct PlacedMessage {
 pub enum Outcome {
     Published(SmallVec<[PlacedMessage; 1]>),
     PublishedOnce(Vec<PlacedOnce>),
+    /// Those that were idle, or all that were named.
+    LiteEnded(Vec<StreamId>),
     Delivered(Delivered),
     /// One per item: whether its receipt was the newest.
     Acked(Vec<bool>),
@@ -253,6 +259,12 @@ pub enum Refusal {
     DiskFull {
         used_percent: u32,
     },
+    /// There are as many lite topics as may be.
+    LiteQuota {
+        max: u64,
+    },
+    /// What must be known could not be read now.
+    Unreadable,
     Exists,
     NotFound,
     Illegal(String),

@@ -20,6 +20,7 @@ pub mod dedup;
 pub mod due;
 pub mod due_records;
 pub mod halves;
+pub mod lite;
 mod objects;
 mod once;
 pub mod order;
@@ -86,6 +87,7 @@ pub struct BrokerMachine {
     dirty: Dirty,
     /// Streams that changed since the last commit.
     touched: Vec<(StreamId, Touch)>,
+    lite: lite::LiteState,
     log: Option<LogReader>,
     views: Option<ViewsReader>,
 }
@@ -109,6 +111,7 @@ impl BrokerMachine {
             deadline_of: BTreeMap::new(),
             dirty: Dirty::default(),
             touched: Vec::new(),
+            lite: lite::LiteState::default(),
             log: None,
             views: None,
         }

@@ -4,6 +4,7 @@
 //! t/<name>                    JSON {id, config}
 //! g/<name>                    JSON {id, config}
 //! c/<group u32 BE><stream u64 BE>   cursor, see `Cursor::encode`
+//! l/, q/, y/lite              lite topics, see `lite`
 //! k/<namespace>\0<key>        value
 //! h/<position u64 BE>         an undecided half message, see `Half::encode`
 //! n/halves                    number of the next half message u64
@@ -42,6 +43,9 @@ pub(super) fn group_key(name: &GroupName) -> Vec<u8> {
 }
 
 pub(super) fn cursor_key(key: CursorKey) -> Vec<u8> {
+    if crate::streams::is_lite(key.stream) {
+        return super::lite::cursor_key(key);
+    }
     [&b"c/"[..], &key.group_id.to_be_bytes(), &key.stream.get().to_be_bytes()].concat()
 }
 
@@ -113,6 +117,7 @@ impl BrokerMachine {
                 None => views.remove_object(&bucket.key()),
             }
         }
+        self.store_lite(views);
         bytes.clear();
         let mut writer = Writer(&mut bytes);
         writer.u32(self.next_topic_id);
@@ -145,7 +150,9 @@ impl BrokerMachine {
 
     pub(super) fn load_objects(&mut self, objects: &ViewsReader) -> Result<(), ApplyError> {
         let mut failed = None;
-        for prefix in [&b"m/"[..], b"t/", b"g/", b"r/", b"d/", b"c/", b"k/", b"h/", b"n/", b"w/"] {
+        for prefix in
+            [&b"m/"[..], b"t/", b"g/", b"r/", b"d/", b"c/", b"q/", b"y/", b"k/", b"h/", b"n/", b"w/"]
+        {
             let scanned = objects.scan_objects(prefix, &mut |key, value| {
                 if failed.is_none() {
                     failed = self.load_object(key, value).err();
@@ -181,6 +188,8 @@ impl BrokerMachine {
                 self.state.retire_group(name, Reader(value).u32().map_err(bad)?);
             }
             Some(b'd') => self.dedup.load(value).map_err(bad)?,
+            Some(b'q') => self.load_lite_cursor(key, value).map_err(bad)?,
+            Some(b'y') => self.load_lite_counts(value).map_err(bad)?,
             Some(b'c') => {
                 let key = parse_cursor_key(key).map_err(bad)?;
                 let cursor = Cursor::decode(&mut Reader(value)).map_err(bad)?;

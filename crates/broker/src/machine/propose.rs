@@ -28,11 +28,17 @@ impl BrokerMachine {
         command: Command,
         proposal: &mut Proposal<'_>,
     ) -> Decision<Outcome> {
+        if let Err(error) = self.page_in_for(&command) {
+            tracing::error!(error, "a cursor could not be read; what needs it is refused");
+            return Decision::Now(Outcome::Refused(Refusal::Unreadable));
+        }
         match command {
             Command::Barrier => Decision::Now(Outcome::Done),
             Command::Publish { stream, messages } => self.publish(stream, messages, proposal),
             Command::PublishOnce(request) => self.publish_once(request, proposal),
             Command::PublishBatch { stream, batch } => self.publish_batch(stream, batch, proposal),
+            Command::PublishLite(publish) => self.publish_lite(publish, proposal),
+            Command::EndLite(end) => self.end_lite(&end, proposal),
             Command::PublishDue { stream, message, due_ms } => {
                 self.publish_due(stream, message, due_ms, proposal)
             }

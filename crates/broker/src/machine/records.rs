@@ -18,6 +18,8 @@
 //! Settled      count u16: { group u32, stream u64, offset varint }
 //! Extend       group u32, stream u64, offset varint, delivered ms i64, deadline ms i64
 //! Offset       group u32, stream u64, offset varint, how u8 (0 commit, 1 seek, 2 start)
+//! LiteMessage  as Message; the prefix ends with parent u32, stream u64, name text
+//! LiteEnd      parent u32, count u16: { stream u64 }
 //! Topic, Group, KeyValue, Mode   JSON of the object (deletions: see the enum)
 //! Half, HalfEnd, HalfCheck   see `transactions`
 //! cause        0 | 1 fired: due ms i64, position u64 | 2 settles: group u32, stream u64, offset varint
@@ -63,6 +65,10 @@ pub mod kind {
     pub const DUE_CANCELLED: u8 = 13;
     /// Something due that waits, again, because its segment is about to be deleted.
     pub const DUE_MOVED: u8 = 14;
+    /// A message that also stands in a lite topic.
+    pub const LITE_MESSAGE: u8 = 18;
+    /// Lite topics end.
+    pub const LITE_END: u8 = 19;
 }
 
 /// Flag of an index entry: the record is a [`Reference`], not a message.
@@ -71,6 +77,8 @@ pub const ENTRY_REFERENCE: u16 = 1;
 pub const ENTRY_BATCH: u16 = 4;
 /// Flag of an entry of a due minute: it ends the entry at the offset that its tag tells.
 pub const ENTRY_CANCELS: u16 = 16;
+/// Flag of an index entry: it stands in a lite topic; the message says so itself.
+pub const ENTRY_LITE: u16 = 2;
 
 /// Hashes of a message's keys.
 pub type KeyHashes = SmallVec<[u64; 2]>;
@@ -286,7 +294,15 @@ pub(super) fn split_prefix(payload: &[u8]) -> Result<(usize, Reader<'_>), Short>
 
 impl MessagePrefix {
     pub fn encode(&self, out: &mut Vec<u8>) {
-        prefixed(out, |out| self.encode_fields(out));
+        self.encode_with(out, |_| {});
+    }
+
+    /// As [`Self::encode`], with something more at the end of the prefix.
+    pub fn encode_with(&self, out: &mut Vec<u8>, more: impl FnOnce(&mut Writer<'_>)) {
+        prefixed(out, |out| {
+            self.encode_fields(out);
+            more(out);
+        });
     }
 
     fn encode_fields(&self, out: &mut Writer<'_>) {
@@ -307,8 +323,13 @@ impl MessagePrefix {
 
     /// The prefix and its length. What a batch has more is passed over.
     pub fn decode(payload: &[u8]) -> Result<(Self, usize), Short> {
+        Self::decode_with(payload).map(|(prefix, len, _)| (prefix, len))
+    }
+
+    /// The prefix, its length, and what more there is at its end.
+    pub fn decode_with(payload: &[u8]) -> Result<(Self, usize, Reader<'_>), Short> {
         let (len, mut from) = split_prefix(payload)?;
-        Ok((Self::decode_fields(&mut from)?, len))
+        Ok((Self::decode_fields(&mut from)?, len, from))
     }
 }
 

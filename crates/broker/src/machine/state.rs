@@ -32,6 +32,12 @@ pub struct Topic {
 }
 
 impl Topic {
+    /// What stands for a lite topic, which has no number.
+    #[must_use]
+    pub(crate) const fn unnumbered(config: TopicConfig) -> Self {
+        Self { id: 0, config, turn: AtomicU32::new(0) }
+    }
+
     #[must_use]
     pub fn stream(&self, queue: QueueId) -> StreamId {
         streams::of_queue(self.id, queue)
@@ -74,6 +80,8 @@ pub struct State {
     cursors: [CursorShard; SHARDS],
     /// Half messages that are undecided.
     pub halves: Mutex<Halves>,
+    /// Lite topics by the number of their parent.
+    lite_counts: RwLock<BTreeMap<u32, u64>>,
 }
 
 impl Default for State {
@@ -82,6 +90,7 @@ impl Default for State {
             catalogue: RwLock::default(),
             cursors: std::array::from_fn(|_| RwLock::default()),
             halves: Mutex::default(),
+            lite_counts: RwLock::default(),
         }
     }
 }
@@ -174,7 +183,32 @@ impl State {
         keys
     }
 
+    /// Lite topics by the number of their parent, which may be deleted.
+    #[must_use]
+    pub fn lite_counts(&self) -> BTreeMap<u32, u64> {
+        self.lite_counts.read().clone()
+    }
+
+    /// Lite topics of all parents.
+    #[must_use]
+    pub fn lite_topics(&self) -> u64 {
+        self.lite_counts.read().values().sum()
+    }
+
     // === changes: the group's thread only ===
+
+    pub(super) fn set_lite_counts(&self, counts: BTreeMap<u32, u64>) {
+        *self.lite_counts.write() = counts;
+    }
+
+    pub(super) fn add_lite_topics(&self, parent_id: u32, by: i64) {
+        let mut counts = self.lite_counts.write();
+        let count = counts.entry(parent_id).or_default();
+        *count = count.saturating_add_signed(by);
+        if *count == 0 {
+            counts.remove(&parent_id);
+        }
+    }
 
     pub(super) fn put_topic(&self, id: u32, config: TopicConfig) {
         let mut catalogue = self.catalogue.write();
