@@ -17,7 +17,7 @@ use model::lite::{
 };
 use model::session::NoticeSink;
 use model::verbs::{
-    AckError, Fetch, Publish, PublishError, QueueChoice, Receive, ReceiveError, Settle, StartFrom,
+    AckError, Batches, Fetch, Publish, PublishError, QueueChoice, Receive, ReceiveError, Settle, StartFrom,
 };
 use model::{
     Delivery, Filter, GroupConfig, GroupName, Messaging, NewMessage, Notice, Offset, Properties, QueueId,

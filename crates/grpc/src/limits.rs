@@ -17,7 +17,7 @@ pub(crate) const USER_PROPERTY_BYTES_MAX: usize = 16 * 1024;
 /// A message group must be shorter than this.
 pub(crate) const MESSAGE_GROUP_BYTES_END: usize = 64;
 /// A lite topic's name.
-pub(crate) const LITE_TOPIC_BYTES_MAX: usize = 64;
+pub(crate) use model::limits::LITE_TOPIC_BYTES_MAX;
 /// A message id: 34 digits from official clients, 56 from old ones.
 pub(crate) const MESSAGE_ID_BYTES_MAX: usize = 255;
 /// A client id, kept per client.

@@ -139,6 +139,11 @@ pub(crate) fn merge(mut settings: Settings, group: Option<&GroupConfig>, config:
             subscription.receive_batch_size = Some(max);
             subscription.long_polling_timeout = Some(span_of_ms(config.long_poll_max_ms));
             subscription.fifo = Some(group.is_some_and(|group| group.ordered));
+            if let Some(group) = group.filter(|group| group.lite_parent().is_some()) {
+                let number = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+                subscription.lite_subscription_quota = Some(number(group.lite_client_quota()));
+                subscription.max_lite_topic_size = Some(number(model::limits::LITE_TOPIC_BYTES_MAX));
+            }
             settings.backoff_policy = Some(consumer_backoff(group));
         }
         None => {}

@@ -27,7 +27,7 @@ use crate::limits::TELEMETRY_BUFFER;
 use crate::metrics::Rpc;
 use crate::proto::telemetry_command::Command;
 use crate::proto::{
-    Code, ReconnectEndpointsCommand, RecoverOrphanedTransactionCommand, Settings, TelemetryCommand,
+    ClientType, Code, NotifyUnsubscribeLiteCommand, ReconnectEndpointsCommand, RecoverOrphanedTransactionCommand, Settings, TelemetryCommand,
 };
 use crate::settings::{self, ClientSettings, Role};
 use crate::streams::{Outgoing, Stream};
@@ -119,7 +119,23 @@ async fn take_settings(call: &Call, stream: &Stream, said: Settings) -> Result<S
         debug!(client = %call.client_id, %error, "the engine does not take the client's settings");
     }
     let group = group_config(call, &client).await;
+    check_lite(said.client_type(), group.as_deref())?;
     Ok(settings::merge(said, group.as_deref(), &node.config))
+}
+
+/// A group that is bound to a parent of lite topics has lite clients only, and no other has them.
+fn check_lite(kind: ClientType, group: Option<&GroupConfig>) -> Result<(), Refusal> {
+    let is_lite = matches!(kind, ClientType::LitePushConsumer | ClientType::LiteSimpleConsumer);
+    let refuse = |text: String| Err(Refusal::new(Code::IllegalConsumerGroup, text));
+    match group {
+        Some(group) if is_lite && group.lite_parent().is_none() => {
+            refuse(format!("regular group cannot use LITE mode: {}", group.name))
+        }
+        Some(group) if !is_lite && group.lite_parent().is_some() => {
+            refuse(format!("lite group must use LITE mode: {}", group.name))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn group_config(call: &Call, client: &Arc<Client>) -> Option<Arc<GroupConfig>> {
@@ -164,6 +180,9 @@ pub(crate) fn command_of(notice: Notice) -> Option<Command> {
             let message = outbound::message(&message, message.topic(), Bodies::AsStored);
             let command = RecoverOrphanedTransactionCommand { message: Some(message), transaction_id };
             Some(Command::RecoverOrphanedTransactionCommand(command))
+        }
+        Notice::LiteTaken { lite_topic, .. } => {
+            Some(Command::NotifyUnsubscribeLiteCommand(NotifyUnsubscribeLiteCommand { lite_topic }))
         }
         Notice::GoAway => Some(reconnect()),
         _ => None,

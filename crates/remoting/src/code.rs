@@ -69,6 +69,14 @@ pub mod request {
     pub const ACK_MESSAGE: i32 = 200_051;
     pub const CHANGE_MESSAGE_INVISIBLETIME: i32 = 200_053;
     pub const NOTIFICATION: i32 = 200_054;
+    pub const POP_LITE_MESSAGE: i32 = 200_070;
+    pub const LITE_SUBSCRIPTION_CTL: i32 = 200_071;
+    pub const GET_BROKER_LITE_INFO: i32 = 200_074;
+    pub const GET_PARENT_TOPIC_INFO: i32 = 200_075;
+    pub const GET_LITE_TOPIC_INFO: i32 = 200_076;
+    pub const GET_LITE_CLIENT_INFO: i32 = 200_077;
+    pub const GET_LITE_GROUP_INFO: i32 = 200_078;
+    pub const TRIGGER_LITE_DISPATCH: i32 = 200_079;
     pub const BATCH_ACK_MESSAGE: i32 = 200_151;
 }
 
@@ -80,6 +88,7 @@ pub mod push {
     pub const GET_CONSUMER_RUNNING_INFO: i32 = 307;
     pub const CONSUME_MESSAGE_DIRECTLY: i32 = 309;
     pub const PUSH_REPLY_MESSAGE_TO_CLIENT: i32 = 326;
+    pub const NOTIFY_UNSUBSCRIBE_LITE: i32 = 200_073;
 }
 
 /// Answers.

@@ -80,6 +80,13 @@ impl NoticeSink for Outbox {
             Notice::Reply { message } => self.tell(reply(&message)),
             // Clients hear of both by the answer to their next request: "offset moved", "go away".
             // (The push of new offsets, code 220, would stop a Java consumer for ten seconds.)
+            Notice::LiteTaken { group, lite_topic, client_id, .. } => {
+                let fields = Fields::new()
+                    .with("consumerGroup", group)
+                    .with("liteTopic", lite_topic)
+                    .with("clientId", client_id);
+                self.tell(Command::request(push::NOTIFY_UNSUBSCRIBE_LITE, fields, Body::default()))
+            }
             Notice::OffsetsReset { .. } | Notice::GoAway => true,
             _ => false,
         }

@@ -77,7 +77,7 @@ async fn calls_that_are_not_there_yet_say_so() {
     };
     let response =
         client.sync_lite_subscription(from_client("a", request)).await.expect("answered").into_inner();
-    assert_eq!(response.status.expect("set").code, 50100);
+    assert_eq!(response.status.expect("set").code, 50001);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod connections;
 mod group;
 mod key_value;
+pub(crate) mod lite;
 mod node;
 mod progress;
 mod relay;
@@ -52,6 +53,12 @@ pub(crate) async fn operate(link: &Arc<Link>, request: &Command) -> Answer {
         code::GET_BROKER_RUNTIME_INFO => node::runtime(link).await,
         code::GET_BROKER_CONFIG => node::config(link).await,
         code::UPDATE_BROKER_CONFIG => node::update_config(),
+        code::GET_BROKER_LITE_INFO => lite::broker(link).await,
+        code::GET_PARENT_TOPIC_INFO => lite::parent_info(link, request).await,
+        code::GET_LITE_TOPIC_INFO => lite::topic(link, request).await,
+        code::GET_LITE_CLIENT_INFO => lite::client(link, request).await,
+        code::GET_LITE_GROUP_INFO => lite::group(link, request).await,
+        code::TRIGGER_LITE_DISPATCH => lite::dispatch(link, request).await,
         code::PUT_KV_CONFIG => key_value::put(link, request).await,
         code::GET_KV_CONFIG => key_value::get(link, request).await,
         code::DELETE_KV_CONFIG => key_value::delete(link, request).await,

@@ -29,6 +29,10 @@ pub(super) fn receipt(fields: &Fields) -> Result<Receipt, Failure> {
         // The client has put in the retry topic where it applies.
         Home::Topic | Home::ReceiveRetry => TopicName::new(fields.required("topic")?)?,
     };
+    let topic = match fields.get("liteTopic").filter(|lite| !lite.is_empty()) {
+        Some(lite) => TopicName::lite_of(&topic, lite)?,
+        None => topic,
+    };
     let illegal = |failure: Failure| failure.coded(response::MESSAGE_ILLEGAL);
     let queue = pull::queue(fields).map_err(illegal)?;
     let offset = u64::try_from(fields.parse::<i64>("offset")?)
@@ -73,6 +77,10 @@ async fn add_receipts(link: &Link, ack: &BatchAck, receipts: &mut Vec<Receipt>) 
     let group = GroupName::new(&ack.group)?;
     let home = handle::home_of_batch(ack.retry.as_deref())?;
     let topic = TopicName::new(&ack.topic)?;
+    if topic.as_lite().is_some() {
+        let text = "batch acknowledgement is not supported for lite topics";
+        return Err(Failure::new(response::ILLEGAL_OPERATION, text));
+    }
     let topic = match home {
         Home::Topic => topic,
         Home::ReceiveRetry => TopicName::receive_retry_of(&group, &topic),

@@ -8,6 +8,7 @@ mod check_client;
 mod consumer_list;
 mod end_transaction;
 mod heartbeat;
+mod lite;
 mod lock;
 mod notification;
 mod offset;
@@ -52,7 +53,7 @@ pub(crate) fn refuse(opaque: i32, failure: Failure) -> Command {
 
 /// Whether requests of this code wait for messages.
 pub(crate) const fn waits(request: i32) -> bool {
-    matches!(request, code::PULL_MESSAGE | code::LITE_PULL_MESSAGE | code::POP_MESSAGE | code::NOTIFICATION)
+    matches!(request, code::PULL_MESSAGE | code::LITE_PULL_MESSAGE | code::POP_MESSAGE | code::POP_LITE_MESSAGE | code::NOTIFICATION)
 }
 
 /// Runs a request; `None` if it wants, or gets, no answer.
@@ -82,6 +83,8 @@ async fn operate(link: &Arc<Link>, request: &Command) -> Result<Option<Command>,
         code::ACK_MESSAGE => ack::ack(link, request).await,
         code::BATCH_ACK_MESSAGE => ack::ack_batch(link, request).await,
         code::CHANGE_MESSAGE_INVISIBLETIME => change_invisible::change(link, request).await,
+        code::POP_LITE_MESSAGE => Box::pin(lite::pop(link, request)).await,
+        code::LITE_SUBSCRIPTION_CTL => lite::control(link, request).await,
         code::NOTIFICATION => Box::pin(notification::notification(link, request)).await,
         code::UPDATE_CONSUMER_OFFSET => offset::update(link, request).await,
         code::QUERY_CONSUMER_OFFSET => offset::query(link, request).await,
