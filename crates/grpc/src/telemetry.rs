@@ -27,7 +27,8 @@ use crate::limits::TELEMETRY_BUFFER;
 use crate::metrics::Rpc;
 use crate::proto::telemetry_command::Command;
 use crate::proto::{
-    ClientType, Code, NotifyUnsubscribeLiteCommand, ReconnectEndpointsCommand, RecoverOrphanedTransactionCommand, Settings, TelemetryCommand,
+    ClientType, Code, NotifyUnsubscribeLiteCommand, ReconnectEndpointsCommand,
+    RecoverOrphanedTransactionCommand, Settings, TelemetryCommand,
 };
 use crate::settings::{self, ClientSettings, Role};
 use crate::streams::{Outgoing, Stream};

@@ -264,7 +264,8 @@ pub(super) async fn group(link: &Link, request: &Command) -> Answer {
     let top = fields.get("topK").and_then(|top| top.parse().ok());
     let asked = LiteGroupRequest { group, lite_topic: lite_topic.clone(), top };
     let found = run::<LiteGroup>(link, asked).await?;
-    let tops = |lags: Vec<LiteLag>| lite_topic.is_none().then(|| lags.into_iter().map(LagInfo::from).collect());
+    let tops =
+        |lags: Vec<LiteLag>| lite_topic.is_none().then(|| lags.into_iter().map(LagInfo::from).collect());
     let body = GroupInfo {
         group: found.group,
         parent_topic: found.topic,

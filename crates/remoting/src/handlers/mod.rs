@@ -53,7 +53,14 @@ pub(crate) fn refuse(opaque: i32, failure: Failure) -> Command {
 
 /// Whether requests of this code wait for messages.
 pub(crate) const fn waits(request: i32) -> bool {
-    matches!(request, code::PULL_MESSAGE | code::LITE_PULL_MESSAGE | code::POP_MESSAGE | code::POP_LITE_MESSAGE | code::NOTIFICATION)
+    matches!(
+        request,
+        code::PULL_MESSAGE
+            | code::LITE_PULL_MESSAGE
+            | code::POP_MESSAGE
+            | code::POP_LITE_MESSAGE
+            | code::NOTIFICATION
+    )
 }
 
 /// Runs a request; `None` if it wants, or gets, no answer.
