@@ -21,9 +21,9 @@ use async_trait::async_trait;
 use model::Session;
 use model::admin::{
     Admin, AdminError, AdminOp, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet, GroupList,
-    GroupPut, GroupReset, GroupSkip, KeyValueGet, KeyValueList, KeyValuePut, NodeInfo, OperationInfo,
-    TimerDelete, TimerList, TopicDelete, TopicGet, TopicList, TopicPut,
-    LiteClient, LiteDelete, LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent,
+    GroupPut, GroupReset, GroupSkip, KeyValueGet, KeyValueList, KeyValuePut, LiteClient, LiteDelete,
+    LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, NodeInfo, OperationInfo, TimerDelete,
+    TimerList, TopicDelete, TopicGet, TopicList, TopicPut,
 };
 use serde_json::Value;
 
