@@ -231,7 +231,11 @@ impl Broker {
     /// The group's retries of the topic are looked at first in some calls, last in most. Their
     /// topic is made before the first delivery, so that a waiting receiver waits for it too.
     async fn add_retries(&self, call: &mut Call<'_>) -> Result<(), ReceiveError> {
-        if call.request.topic.is_retry() || call.order.is_some() {
+        if call.request.topic.is_retry() {
+            return Ok(());
+        }
+        if call.order.is_some() {
+            call.sources.extend(self.old_retries(call)?);
             return Ok(());
         }
         let name = TopicName::receive_retry_of(&call.group.config.name, &call.request.topic);
@@ -245,6 +249,18 @@ impl Broker {
             call.sources.push(source);
         }
         Ok(())
+    }
+
+    /// What a group that is ordered now was to get again before it was: in order, retries come from
+    /// the queue itself.
+    fn old_retries(&self, call: &Call<'_>) -> Result<Option<Source>, ReceiveError> {
+        let name = TopicName::receive_retry_of(&call.group.config.name, &call.request.topic);
+        let Some(topic) = self.state.topic(&name) else { return Ok(None) };
+        let stream = topic.stream(QueueId(0));
+        let cell = self.state.cursor(CursorKey { group_id: call.group.id, stream });
+        let first = cell.map_or(0, |cell| cell.cursor.lock().committed());
+        let is_empty = first >= self.bounds(stream)?.max;
+        Ok((!is_empty).then_some(Source { topic, queue: QueueId(0), stream }))
     }
 
     /// Takes what is there.

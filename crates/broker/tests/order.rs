@@ -214,6 +214,26 @@ async fn a_group_that_gives_up_its_order_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_group_that_takes_up_order_gets_its_old_retries() {
+    let bench = Bench::new(GroupConfig::new(group())).await;
+    bench.send(&["a1", "b1"]).await;
+    let first = bench.receive(None).await;
+    bench.broker.extend(&bench.session, first[0].receipt.clone(), 0).await.expect("given back");
+    // A retry of a group without order stands in its retry topic.
+    let retries = TopicName::receive_retry_of(&group(), &topic("t"));
+    let wait = Receive { topic: retries, wait_ms: 5_000, invisible_ms: 10_000, ..Bench::wish(None) };
+    let seen = bench.receive_as(wait).await;
+    assert_eq!(bodies(&seen), ["a1"]);
+    bench.broker.extend(&bench.session, seen[0].receipt.clone(), 0).await.expect("given back");
+    bench.put_group(in_order()).await.expect("changed");
+    let again = bench.receive_as(Receive { wait_ms: 5_000, ..Bench::wish(None) }).await;
+    assert_eq!((bodies(&again), again[0].attempt), (vec!["a1".to_owned()], 3));
+    let mut config = in_order();
+    config.attributes.insert(ATTRIBUTE_ORDER_BY.to_owned(), "colour".to_owned());
+    assert!(matches!(bench.put_group(config).await, Err(AdminError::Invalid(_))));
+}
+
+#[tokio::test]
 async fn what_a_lost_call_was_handed_comes_to_the_next_at_once() {
     for config in [in_order(), GroupConfig::new(group())] {
         let bench = Bench::new(config).await;

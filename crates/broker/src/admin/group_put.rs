@@ -1,6 +1,7 @@
 //! `group.put`: makes or changes a consumer group.
 
 use model::admin::{AdminError, GroupPut, GroupPutRequest};
+use model::group::ATTRIBUTE_ORDER_BY;
 use model::{GroupConfig, RetryPolicy, Session};
 
 use super::Run;
@@ -12,6 +13,7 @@ use crate::machine::command::{Command, Outcome, PutMode, Refusal};
 impl Run for GroupPut {
     async fn run(broker: &Broker, _: &Session, request: GroupPutRequest) -> Result<GroupConfig, AdminError> {
         check(&request.config.retry_policy)?;
+        check_order(&request.config)?;
         let name = request.config.name.clone();
         let mode = if request.update { PutMode::Put } else { PutMode::Create };
         match broker.propose(Command::GroupPut { config: request.config, mode }, 0).await? {
@@ -42,4 +44,14 @@ fn check(policy: &RetryPolicy) -> Result<(), AdminError> {
         "a retry policy is a list of 1 to {RETRY_STEPS_MAX} delays of 1 to {RETRY_DELAY_MS_MAX} ms, or grows \
          from an initial delay to one that is not smaller, by a factor of 1 or more"
     )))
+}
+
+fn check_order(config: &GroupConfig) -> Result<(), AdminError> {
+    match config.attributes.get(ATTRIBUTE_ORDER_BY).map(String::as_str) {
+        None | Some("key" | "queue") => Ok(()),
+        Some(other) => Err(AdminError::Invalid(format!(
+            "the attribute {ATTRIBUTE_ORDER_BY} is `{other}`; it takes `key` (a message waits for its message \
+             group) or `queue` (for its whole queue)"
+        ))),
+    }
 }

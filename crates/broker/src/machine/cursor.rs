@@ -49,6 +49,8 @@ pub struct Cursor {
     pub next: u64,
     pub in_flight: BTreeMap<u64, InFlight>,
     pub waiting: BTreeMap<u64, Waiting>,
+    /// How many of those in flight were delivered in order: most cursors have none, and need not look.
+    keyed: usize,
 }
 
 impl Cursor {
@@ -75,7 +77,7 @@ impl Cursor {
                 None => waited.saturating_add(1),
             };
             let key = part.keys.get(at).copied().unwrap_or(OrderKey::NONE);
-            self.in_flight.insert(*offset, InFlight { deadline_ms, nonce, attempt, key, attempt_id });
+            self.put(*offset, InFlight { deadline_ms, nonce, attempt, key, attempt_id });
         }
         for (offset, key) in &part.waiting {
             self.waiting.insert(*offset, Waiting { key: *key, attempts: 0 });
@@ -92,7 +94,7 @@ impl Cursor {
         if !self.holds(offset, nonce) {
             return;
         }
-        let Some(held) = self.in_flight.remove(&offset) else { return };
+        let Some(held) = self.settle(offset) else { return };
         let attempts = held.attempt.saturating_sub(1);
         self.waiting.insert(offset, Waiting { key: held.key, attempts });
     }
@@ -105,7 +107,21 @@ impl Cursor {
 
     /// Ends a delivery; answers what it was.
     pub fn settle(&mut self, offset: u64) -> Option<InFlight> {
-        self.in_flight.remove(&offset)
+        let held = self.in_flight.remove(&offset)?;
+        self.keyed -= usize::from(held.key != OrderKey::NONE);
+        Some(held)
+    }
+
+    fn put(&mut self, offset: u64, held: InFlight) {
+        self.settle(offset);
+        self.keyed += usize::from(held.key != OrderKey::NONE);
+        self.in_flight.insert(offset, held);
+    }
+
+    /// Nothing in it was delivered in order, and nothing waits.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.keyed == 0 && self.waiting.is_empty()
     }
 
     pub fn extend(&mut self, offset: u64, nonce: Lsn, deadline_ms: i64) {
@@ -124,6 +140,7 @@ impl Cursor {
     pub fn commit(&mut self, to: u64) {
         self.next = to;
         self.in_flight = self.in_flight.split_off(&to);
+        self.keyed = self.in_flight.values().filter(|held| held.key != OrderKey::NONE).count();
         // What waits from there on is ahead again.
         self.waiting.clear();
     }
@@ -143,6 +160,9 @@ impl Cursor {
     /// How many deliveries in order have stopped being hidden.
     #[must_use]
     pub fn in_order_over(&self, now_ms: i64) -> usize {
+        if self.keyed == 0 {
+            return 0;
+        }
         let over = |held: &&InFlight| held.deadline_ms <= now_ms && held.key != OrderKey::NONE;
         self.in_flight.values().filter(over).count()
     }
@@ -191,7 +211,7 @@ impl Cursor {
                 key: OrderKey(bytes.u64()?),
                 attempt_id: bytes.u64()?,
             };
-            cursor.in_flight.insert(offset, held);
+            cursor.put(offset, held);
         }
         for _ in 0..bytes.u32()? {
             let offset = bytes.u64()?;

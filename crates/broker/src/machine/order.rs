@@ -163,6 +163,9 @@ impl Cursor {
     /// order before the group gave up its order.
     #[must_use]
     pub fn behind(&self, now_ms: i64, max: usize) -> Vec<u64> {
+        if self.is_plain() {
+            return Vec::new();
+        }
         let is_free = |unsettled: &Unsettled| {
             unsettled.hidden.is_none()
                 && (unsettled.key != OrderKey::NONE || self.waiting.contains_key(&unsettled.offset))

@@ -3,8 +3,9 @@
 mod progress;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use model::admin::{DeadLettersResendRequest, DeadLettersResent, GroupDescription};
+use model::group::ATTRIBUTE_ORDER_BY;
 use model::{GroupConfig, GroupName};
 use serde_json::json;
 
@@ -57,6 +58,9 @@ pub struct Create {
     /// Deliver in order: a message waits for the earlier ones of its queue or message group
     #[arg(long)]
     ordered: Option<bool>,
+    /// What waits for what in an ordered group
+    #[arg(long)]
+    order_by: Option<OrderedBy>,
     /// Retries before a message goes to the dead letters
     #[arg(long)]
     retries: Option<u32>,
@@ -66,6 +70,14 @@ pub struct Create {
     /// Change the group if it exists; what is not named stays
     #[arg(long)]
     update: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OrderedBy {
+    /// A message waits for the earlier ones of its message group
+    Key,
+    /// A message waits for the earlier ones of its queue
+    Queue,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -192,6 +204,13 @@ impl Create {
     fn apply(&self, current: Option<GroupConfig>) -> GroupConfig {
         let mut config = current.unwrap_or_else(|| GroupConfig::new(self.group.0.clone()));
         config.ordered = self.ordered.unwrap_or(config.ordered);
+        if let Some(by) = self.order_by {
+            let value = match by {
+                OrderedBy::Key => "key",
+                OrderedBy::Queue => "queue",
+            };
+            config.attributes.insert(ATTRIBUTE_ORDER_BY.to_owned(), value.to_owned());
+        }
         config.retry_max_times = self.retries.unwrap_or(config.retry_max_times);
         config.consume_enabled = self.enabled.unwrap_or(config.consume_enabled);
         config
