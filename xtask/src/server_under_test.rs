@@ -67,7 +67,7 @@ enum Engine {
 impl ServerUnderTest {
     pub(crate) fn start(kind: ServerKind, profile: &str, folder: &Path) -> Result<Self> {
         let mut server = match kind {
-            ServerKind::Apogee => Self::apogee(&build(profile)?, Vec::new(), folder)?,
+            ServerKind::Apogee => Self::apogee(&build(profile)?, quick_checks(), folder)?,
             ServerKind::Rocketmq => Self::rocketmq(Tuning::proof(), folder)?,
         };
         server.launch()?;
@@ -215,6 +215,14 @@ impl Apogee {
             Stop::Kill => process.kill(),
         }
     }
+}
+
+/// Open transactions are asked about as soon and as often as the oracle does, see `Oracle::write_configuration`.
+pub(crate) fn quick_checks() -> Vec<(&'static str, String)> {
+    vec![
+        ("APOGEE_BROKER_TRANSACTION_TIMEOUT_MS", "3000".into()),
+        ("APOGEE_BROKER_TRANSACTION_CHECK_INTERVAL_MS", "5000".into()),
+    ]
 }
 
 /// Builds Apogee; returns the program.

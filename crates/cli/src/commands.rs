@@ -4,6 +4,7 @@ pub(crate) mod group;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod topic;
+pub(crate) mod transaction;
 
 /// Splits `key=value`.
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::commands::{group, receive, send, topic};
+use crate::commands::{group, receive, send, topic, transaction};
 use crate::http::Server;
 use crate::output::Format;
 
@@ -37,6 +37,13 @@ pub enum Command {
     Group {
         #[command(subcommand)]
         command: group::Command,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List undecided transactions, commit them or roll them back
+    Transaction {
+        #[command(subcommand)]
+        command: transaction::Command,
         #[command(flatten)]
         common: Common,
     },
@@ -103,6 +110,10 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Group { command, common } => {
             let (server, format) = common.connect()?;
             group::run(&server, format, command).await?;
+        }
+        Command::Transaction { command, common } => {
+            let (server, format) = common.connect()?;
+            transaction::run(&server, format, command).await?;
         }
         Command::Send { args, common } => {
             let (server, format) = common.connect()?;

@@ -157,6 +157,8 @@ operations! {
     LiteClient = "lite.client", Read, "Describe what a client subscribes to of a parent's lite topics", LiteClientRequest => LiteClientDescription;
     LiteGroup = "lite.group", Read, "Describe how far a group is behind in lite topics", LiteGroupRequest => LiteGroupDescription;
     LiteDispatch = "lite.dispatch", Write, "Let clients look at all their lite topics again", LiteDispatchRequest => Done;
+    TransactionList = "transaction.list", Read, "List undecided transactions, oldest first", TransactionListRequest => Vec<TransactionDescription>;
+    TransactionEnd = "transaction.end", Write, "Commit or roll back an undecided transaction", TransactionEndRequest => Done;
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription;
 }
 
@@ -307,6 +309,53 @@ pub struct KeyValuePutRequest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeyValueListRequest {
     pub namespace: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct TransactionListRequest {
+    /// Only those of this topic.
+    #[serde(default)]
+    pub topic: Option<TopicName>,
+    /// Only those of this producer group.
+    #[serde(default)]
+    pub group: Option<GroupName>,
+    /// Only those behind this position: the last of the answer before.
+    #[serde(default)]
+    pub after: Option<u64>,
+    /// Most that are answered; 100 if left out, 1000 at most.
+    #[serde(default)]
+    pub max: Option<u32>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TransactionDescription {
+    /// Position of the half message: names the transaction.
+    pub position: u64,
+    pub topic: String,
+    pub queue: u32,
+    pub producer_group: GroupName,
+    /// The producer's id of the message.
+    pub message_id: String,
+    pub keys: String,
+    /// Unix milliseconds.
+    pub stored_ms: i64,
+    /// When a producer is asked next, Unix milliseconds.
+    pub next_check_ms: i64,
+    /// How often a producer was asked.
+    pub checks: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TransactionEndRequest {
+    pub position: u64,
+    pub outcome: DecidedOutcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecidedOutcome {
+    Commit,
+    Rollback,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -63,6 +63,10 @@ const TABLE: &[Resource] = &[
         &[("namespace", "namespace"), ("key", "key")],
         "value",
     ),
+    Resource {
+        query: &[Parameter::Text("topic"), Parameter::Text("group")],
+        ..Resource::get("transaction.list", "/api/v1/transactions", &[])
+    },
     Resource::get("node.info", "/api/v1/node", &[]),
 ];
 

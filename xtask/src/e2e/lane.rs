@@ -6,7 +6,7 @@ use crate::operator::Operator;
 use crate::oracle::Tuning;
 use crate::program::{Program, Said, Task};
 use crate::report::Outcome;
-use crate::server_under_test::ServerUnderTest;
+use crate::server_under_test::{ServerUnderTest, quick_checks};
 use crate::{E2eOptions, log_check};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ impl Lane {
     /// `binary` is Apogee; the real server has its own.
     pub(super) fn set(binary: Option<&Path>, folder: PathBuf) -> Result<Self> {
         let mut server = match binary {
-            Some(binary) => ServerUnderTest::apogee(binary, Vec::new(), &folder)?,
+            Some(binary) => ServerUnderTest::apogee(binary, quick_checks(), &folder)?,
             None => ServerUnderTest::rocketmq(Tuning::proof(), &folder)?,
         };
         server.launch()?;

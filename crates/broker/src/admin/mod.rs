@@ -16,6 +16,8 @@ mod topic_delete;
 mod topic_get;
 mod topic_list;
 mod topic_put;
+mod transaction_end;
+mod transaction_list;
 
 use async_trait::async_trait;
 use model::Session;
@@ -23,7 +25,7 @@ use model::admin::{
     Admin, AdminError, AdminOp, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet, GroupList,
     GroupPut, GroupReset, GroupSkip, KeyValueGet, KeyValueList, KeyValuePut, LiteClient, LiteDelete,
     LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, NodeInfo, OperationInfo, TimerDelete,
-    TimerList, TopicDelete, TopicGet, TopicList, TopicPut,
+    TimerList, TopicDelete, TopicGet, TopicList, TopicPut, TransactionEnd, TransactionList,
 };
 use serde_json::Value;
 
@@ -88,5 +90,7 @@ catalogue!(
     LiteClient,
     LiteGroup,
     LiteDispatch,
+    TransactionList,
+    TransactionEnd,
     NodeInfo,
 );

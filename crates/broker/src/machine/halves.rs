@@ -10,6 +10,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use hashbrown::HashMap;
 use model::{GroupName, Lsn, StreamId};
@@ -104,9 +105,10 @@ impl Halves {
         self.by_lsn.get_mut(&lsn).map(|kept| &mut kept.half)
     }
 
-    /// By position, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = (Lsn, &Half)> {
-        self.by_lsn.iter().map(|(lsn, kept)| (*lsn, &kept.half))
+    /// Those behind a position, oldest first.
+    pub fn behind(&self, after: Option<Lsn>) -> impl Iterator<Item = (Lsn, &Half)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_lsn.range((from, Bound::Unbounded)).map(|(lsn, kept)| (*lsn, &kept.half))
     }
 
     /// The oldest below a position.

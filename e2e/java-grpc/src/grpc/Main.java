@@ -12,6 +12,7 @@ public final class Main {
         Sharing.addTo(harness);
         Filtering.addTo(harness);
         Ordering.addTo(harness);
+        Transactions.addTo(harness);
         Restarting.addTo(harness);
         harness.run();
     }

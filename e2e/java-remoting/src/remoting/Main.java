@@ -15,6 +15,7 @@ public final class Main {
         Sharing.addTo(harness);
         Pulling.addTo(harness);
         Modes.addTo(harness);
+        Transactions.addTo(harness);
         Version.addTo(harness);
         Filtering.addTo(harness);
         Ordering.addTo(harness);

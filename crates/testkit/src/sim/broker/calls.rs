@@ -10,7 +10,7 @@ use bytes::Bytes;
 use model::message::NewMessage;
 use model::verbs::{
     AckError, Fetched, OffsetAnswer, Publish, PublishError, Published, QueueChoice, RecallError, Received,
-    SettleError,
+    SettleError, TransactionOutcome,
 };
 use model::{Messaging, Properties, Receipt, Session, StoredMessage, properties};
 
@@ -77,6 +77,13 @@ pub(super) enum Ask {
         offset: u64,
     },
     Progress,
+    Half {
+        id: u64,
+    },
+    EndHalf {
+        id: u64,
+        outcome: TransactionOutcome,
+    },
     /// Asked only for the turn that it needs.
     Tick,
     Fetch,
@@ -91,6 +98,7 @@ pub(super) enum Answer {
     Acked(Vec<Result<(), AckError>>),
     Extended(Result<Receipt, AckError>),
     DeadLettered(Result<(), SettleError>),
+    HalfEnded(Result<(), SettleError>),
     Committed(Result<(), String>),
     Progress(Result<OffsetAnswer, String>),
     Fetched(Result<Fetched, String>),
@@ -282,6 +290,13 @@ impl Sim {
                 Err(error) => self.failed("progress", &error),
             },
             (Ask::Tick, Answer::Progress(_)) => Ok(()),
+            (Ask::Half { id }, Answer::Published(result)) => {
+                self.half_published(*id, result);
+                Ok(())
+            }
+            (Ask::EndHalf { id, outcome }, Answer::HalfEnded(result)) => {
+                self.half_ended(*id, *outcome, result)
+            }
             (Ask::Fetch, Answer::Fetched(result)) => match result {
                 Ok(fetched) => self.fetched(&fetched),
                 Err(error) => self.failed("fetch", &error),
@@ -339,6 +354,7 @@ impl Sim {
             })?;
             let nonce = delivery.receipt.nonce.get();
             let id = id.unwrap_or_default();
+            self.halves.seen(id)?;
             let place =
                 Place { queue: queue_of_receipt(&delivery.receipt), offset: delivery.receipt.offset.get() };
             batch.push(Delivered { id, place, nonce, attempt: delivery.attempt, deadline_ms, call });
@@ -420,7 +436,7 @@ impl Sim {
     }
 
     /// A fault has struck since the broker was opened.
-    fn has_struck(&mut self) -> bool {
+    pub(super) fn has_struck(&mut self) -> bool {
         self.notice_faults();
         self.struck_since_open > 0
     }

@@ -89,6 +89,8 @@ impl Sim {
                 | Ask::Batch { .. }
                 | Ask::Again { .. }
                 | Ask::Receive { .. }
+                | Ask::Half { .. }
+                | Ask::EndHalf { .. }
                 | Ask::Progress
                 | Ask::Tick
                 | Ask::Fetch => {}
@@ -179,6 +181,7 @@ impl Sim {
         let all: Vec<u64> = PLAIN_QUEUES.iter().chain(&ORDERED_QUEUES).copied().collect();
         history.check_queues(&all, self)?;
         self.doors.trace.event("acknowledged", &[history.acknowledged() as u64], String::new);
+        self.check_halves()?;
         self.rederive()
     }
 
@@ -186,6 +189,7 @@ impl Sim {
     fn drain(&mut self) -> Checked {
         for _ in 0..12 {
             self.doors.clock.advance(Duration::from_secs(35));
+            self.produce()?;
             self.tick()?;
             self.tick()?;
             loop {
@@ -243,6 +247,7 @@ impl Queues for Sim {
                         message.offset()
                     ),
                 })?;
+                self.halves.seen(id)?;
                 let (offset, mut lsn) = (message.offset().get(), message.lsn().get());
                 if let Some(last) = seen.last().filter(|last: &&Seen| last.lsn >= lsn && offset > 0) {
                     // Messages of one batch share a position; a record is longer than they are many.

@@ -16,6 +16,7 @@ mod kinds;
 mod lives;
 mod steps;
 pub(super) mod timers;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use store::{Repair, StoreConfig};
 
 use self::calls::{Call, Outstanding};
 use self::clients::Clients;
+use self::transactions::Halves;
 use super::{Checked, Outcome, Suite, Violation};
 use crate::doors::SimDoors;
 use crate::history::{History, Order};
@@ -64,6 +66,7 @@ struct Sim {
     calls: Vec<Call>,
     history: History,
     clients: Clients,
+    halves: Halves,
     /// Receipts that clients hold, valid or not.
     receipts: Vec<Outstanding>,
     next_id: u64,
@@ -101,7 +104,11 @@ fn setup(rng: &mut Rng) -> Setup {
     };
     Setup {
         dir: PathBuf::from(DIR),
-        broker: BrokerConfig { auto_create_topics: false, ..BrokerConfig::default() },
+        broker: BrokerConfig {
+            auto_create_topics: false,
+            transaction_checks_max: transactions::CHECKS_MAX,
+            ..BrokerConfig::default()
+        },
         replica: ReplicaConfig { flush: Flush::Sync, flush_interval_ms: 200 },
         store,
         repair: Repair::Refuse,
@@ -155,6 +162,7 @@ impl Sim {
             calls: Vec::new(),
             history: History::default(),
             clients,
+            halves: Halves::default(),
             receipts: Vec::new(),
             next_id: 1,
             pulled: Pulled::default(),

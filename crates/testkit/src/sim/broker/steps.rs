@@ -27,6 +27,9 @@ pub(super) enum Step {
     DeadLetter,
     Leave,
     HangUp,
+    Half,
+    EndHalf,
+    Produce,
     Pull,
     Drive,
     PassTime,
@@ -41,7 +44,7 @@ pub(super) enum Step {
 }
 
 /// What can happen next, and how often it does in a run of medium temper.
-pub(super) const STEPS: [(Step, u64); 21] = [
+pub(super) const STEPS: [(Step, u64); 24] = [
     (Step::Publish, 20),
     (Step::PublishTimed, 4),
     (Step::PublishBatch, 3),
@@ -52,6 +55,9 @@ pub(super) const STEPS: [(Step, u64); 21] = [
     (Step::DeadLetter, 2),
     (Step::Leave, 2),
     (Step::HangUp, 2),
+    (Step::Half, 6),
+    (Step::EndHalf, 5),
+    (Step::Produce, 4),
     (Step::Pull, 4),
     (Step::Drive, 14),
     (Step::PassTime, 8),
@@ -113,6 +119,9 @@ impl Sim {
             }
             Step::PublishBatch => self.ask_publish_batch(),
             Step::SendAgain => self.ask_again(),
+            Step::Half => self.ask_half(),
+            Step::EndHalf => self.ask_end_half(),
+            Step::Produce => return self.produce(),
             Step::Receive => self.ask_receive(),
             Step::Ack => self.ask_ack(),
             Step::Extend => self.ask_extend(),
