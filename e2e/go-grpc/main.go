@@ -15,6 +15,7 @@ func main() {
 	cases := kit.Scenarios(driver{})
 	cases = append(cases, simpleCases()...)
 	cases = append(cases, orderedCases()...)
+	cases = append(cases, transactionCases()...)
 	kit.Run(append(cases, kit.Restarts(driver{})...))
 }
 

@@ -3,6 +3,8 @@ package kit
 import (
 	"fmt"
 	"reflect"
+	"strconv"
+	"strings"
 )
 
 // Must ends the case when there is an error.
@@ -44,4 +46,11 @@ func Bodies(word string, count int) []string {
 		bodies[number] = fmt.Sprintf("%s-%d", word, number)
 	}
 	return bodies
+}
+
+// IsEven tells whether the number behind the last dash of a body is even.
+func IsEven(body string) bool {
+	number, err := strconv.Atoi(body[strings.LastIndex(body, "-")+1:])
+	Must(err)
+	return number%2 == 0
 }

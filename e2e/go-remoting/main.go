@@ -15,6 +15,8 @@ func main() {
 		kit.Case{Name: "send-oneway", Play: sendOneway},
 		kit.Case{Name: "send-batch", Play: sendBatch},
 		kit.Case{Name: "pull", Play: pull},
+		kit.Case{Name: "tx-commit-rollback", Play: commitAndRollback},
+		kit.Case{Name: "tx-check", Play: checkOpen},
 	)
 	kit.Run(append(cases, kit.Restarts(driver{})...))
 }

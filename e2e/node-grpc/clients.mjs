@@ -17,6 +17,13 @@ export async function producer(topic) {
   return client;
 }
 
+/** A producer of transactions; the checker answers for those that were left open. */
+export async function transactional(topic, checker) {
+  const client = new Producer({ ...common, topic, checker });
+  await client.startup();
+  return client;
+}
+
 export async function sendAll(client, topic, word, count) {
   const sent = bodies(word, count);
   for (const body of sent) {

@@ -5,5 +5,6 @@ import { ordering } from './ordering.mjs';
 import { plain } from './plain.mjs';
 import { restarting } from './restarting.mjs';
 import { sharing } from './sharing.mjs';
+import { transactions } from './transactions.mjs';
 
-await kit.run({ ...plain, ...failing, ...sharing, ...ordering, ...restarting });
+await kit.run({ ...plain, ...failing, ...sharing, ...ordering, ...transactions, ...restarting });

@@ -14,12 +14,12 @@ INVISIBLE = 10
 POLL = 5
 
 
-def _configuration():
+def configuration():
     return ClientConfiguration(kit.ENDPOINT, Credentials(), request_timeout=5)
 
 
 def producer(topic):
-    client = Producer(_configuration(), [topic])
+    client = Producer(configuration(), [topic])
     client.startup()
     return client
 
@@ -45,7 +45,7 @@ def send_all(client, topic, word, count):
 
 
 def simple_consumer(group, topic):
-    client = SimpleConsumer(_configuration(), group, {topic: FilterExpression()}, await_duration=POLL)
+    client = SimpleConsumer(configuration(), group, {topic: FilterExpression()}, await_duration=POLL)
     client.startup()
     return client
 
@@ -60,7 +60,7 @@ class _Listener(MessageListener):
 
 def push_consumer(group, topic, verdict, tags="*"):
     """A consumer that succeeds or fails on a message as the verdict says."""
-    client = PushConsumer(_configuration(), group, _Listener(verdict), {topic: FilterExpression(tags)})
+    client = PushConsumer(configuration(), group, _Listener(verdict), {topic: FilterExpression(tags)})
     client.startup()
     return client
 

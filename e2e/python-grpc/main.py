@@ -5,6 +5,8 @@ import ordering
 import plain
 import restarting
 import sharing
+import transactions
 import kit
 
-kit.run({**plain.CASES, **failing.CASES, **sharing.CASES, **ordering.CASES, **restarting.CASES})
+kit.run({**plain.CASES, **failing.CASES, **sharing.CASES, **ordering.CASES, **transactions.CASES,
+         **restarting.CASES})

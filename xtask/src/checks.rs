@@ -8,6 +8,8 @@ use std::process::{Command, ExitCode};
 
 /// Kills in this run; the full loop is `cargo xtask kill`.
 const KILLS: u32 = 5;
+/// Transactions under kills in this run; the full number is 10,000.
+const TRANSACTIONS: u64 = 1_000;
 
 /// Random expressions in this run; more are `cargo xtask sql --random`.
 const SQL_QUESTIONS: u64 = 5_000;
@@ -45,15 +47,22 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
     if verdict != ExitCode::SUCCESS {
         return Ok(verdict);
     }
-    announce("kill loop");
-    kill::run(&KillOptions {
+    let killing = KillOptions {
         kills: KILLS,
+        transactions: None,
         client: kill::CLIENTS.map(str::to_owned).to_vec(),
         against: ServerKind::Apogee,
         rate: 200,
         life_ms_max: 4000,
         profile: "dev".into(),
-    })
+    };
+    announce("kill loop");
+    let verdict = kill::run(&killing)?;
+    if verdict != ExitCode::SUCCESS {
+        return Ok(verdict);
+    }
+    announce("transactions under kills");
+    kill::run(&KillOptions { transactions: Some(TRANSACTIONS), ..killing })
 }
 
 fn cargo(name: &str, arguments: &[&str]) -> Result<()> {

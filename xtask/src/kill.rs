@@ -1,5 +1,7 @@
 //! The kill loop: producers and consumers of both protocols run on while the server is killed at random moments.
 //! Whatever a producer was promised must reach a consumer, whole.
+mod transactions;
+
 use crate::clients::{self, Client};
 use crate::ledger::Ledger;
 use crate::operator::Operator;
@@ -22,6 +24,9 @@ const DRAIN_SILENCE: Duration = Duration::from_secs(90);
 const STOP_PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn run(options: &KillOptions) -> Result<ExitCode> {
+    if let Some(count) = options.transactions {
+        return transactions::run(options, count);
+    }
     let clients = clients::chosen(&options.client)?;
     for client in &clients {
         println!("installing {}", client.name);

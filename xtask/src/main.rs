@@ -82,6 +82,9 @@ pub(crate) const CASES_AT_ONCE: usize = 4;
 pub(crate) struct KillOptions {
     #[arg(long, default_value_t = 50)]
     kills: u32,
+    /// Instead: so many transactions, committed and rolled back, under three kills.
+    #[arg(long)]
+    transactions: Option<u64>,
     /// Clients that take part; of those that have cases, these two know the loop.
     #[arg(long, value_delimiter = ',', default_values_t = kill::CLIENTS.map(str::to_owned))]
     client: Vec<String>,

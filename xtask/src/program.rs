@@ -15,7 +15,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ChildStdin;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Said {
@@ -85,6 +85,10 @@ pub(crate) enum Task<'a> {
     KillLoop {
         rate: u32,
     },
+    /// Half messages under kills, until so many are acknowledged.
+    KillTransactions {
+        count: u64,
+    },
 }
 
 pub(crate) struct Program {
@@ -115,11 +119,30 @@ impl Program {
                 command.arg("cases").env("CASE_FILTER", filter).env("CASES_AT_ONCE", at_once.to_string())
             }
             Task::KillLoop { rate } => command.arg("kill").env("RATE", rate.to_string()),
+            Task::KillTransactions { count } => {
+                command.arg("kill-transactions").env("COUNT", count.to_string())
+            }
         };
         let mut process = Process::start(client.name, &mut command, &log_path, Output::Piped)?;
         let input = process.stdin()?;
         let lines = process.lines()?;
         Ok(Self { process, input, lines, log: append(&log_path)?, log_path })
+    }
+
+    /// The next event, or `None` when there is none for a while.
+    pub(crate) fn next_within(&mut self, patience: Duration) -> Result<Option<Said>> {
+        let end = Instant::now() + patience;
+        loop {
+            let line = match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) => anyhow::bail!("the program has ended"),
+            };
+            match Said::parse(&line) {
+                Said::Noise(_) => writeln!(self.log, "{line}")?,
+                said => return Ok(Some(said)),
+            }
+        }
     }
 
     /// The next event, or `None` when the program has closed its output.

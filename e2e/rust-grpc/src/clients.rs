@@ -3,8 +3,10 @@ use crate::kit::{self, Failure};
 use rocketmq::conf::{ClientOption, LoggingFormat, ProducerOption, SimpleConsumerOption};
 use rocketmq::model::common::{FilterExpression, FilterType};
 use rocketmq::model::message::{Message, MessageBuilder, MessageView};
+use rocketmq::model::transaction::TransactionResolution;
 use rocketmq::{Producer, SimpleConsumer};
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,6 +31,29 @@ pub async fn producer(topic: &str) -> Result<Producer, Failure> {
     let mut producer = Producer::new(option, options())?;
     producer.start().await?;
     Ok(producer)
+}
+
+/// A producer of transactions; `decide` answers for those that were left open.
+pub async fn transactional(
+    topic: &str,
+    asked: Arc<Mutex<HashSet<String>>>,
+    decide: impl Fn(&str) -> TransactionResolution + Send + Sync + 'static,
+) -> Result<Producer, Failure> {
+    let mut option = ProducerOption::default();
+    option.set_logging_format(LoggingFormat::Json);
+    option.set_topics(vec![topic]);
+    let checker = move |_: String, message: MessageView| {
+        let body = body_of(&message);
+        asked.lock().unwrap_or_else(PoisonError::into_inner).insert(body.clone());
+        decide(&body)
+    };
+    let mut producer = Producer::new_transaction_producer(option, options(), Box::new(checker))?;
+    producer.start().await?;
+    Ok(producer)
+}
+
+pub fn half_message(topic: &str, body: &str) -> Result<impl Message, Failure> {
+    Ok(MessageBuilder::transaction_message_builder(topic, body.as_bytes().to_vec()).build()?)
 }
 
 pub fn message(topic: &str, body: &str) -> Result<impl Message, Failure> {

@@ -4,6 +4,7 @@ mod clients;
 mod kit;
 mod ordering;
 mod restarting;
+mod transactions;
 
 #[tokio::main]
 async fn main() {
@@ -23,6 +24,8 @@ async fn main() {
     cases.play("join-leave", cases::join_leave).await;
     cases.play("two-groups", cases::two_groups).await;
     cases.play("fifo-simple", ordering::simple).await;
+    cases.play("tx-commit-rollback", transactions::commit_and_rollback).await;
+    cases.play("tx-check", transactions::check).await;
     cases.play("restart-graceful", restarting::graceful).await;
     cases.play("restart-kill", restarting::kill).await;
     cases.end().await;

@@ -9,6 +9,10 @@ public final class Main {
             KillLoop.run();
             return;
         }
+        if (arguments[0].equals("kill-transactions")) {
+            KillTransactions.run();
+            return;
+        }
         Harness harness = new Harness();
         Sending.addTo(harness);
         Consuming.addTo(harness);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use model::admin::{self, TransactionList, TransactionListRequest};
 use model::membership::{Heartbeat, LeaveScope, Membership};
 use model::verbs::{
-    Fetch, Publish, PublishError, Published, QueueChoice, Settle, SettleError, TransactionEnd,
+    Batches, Fetch, Publish, PublishError, Published, QueueChoice, Settle, SettleError, TransactionEnd,
     TransactionOutcome,
 };
 use model::{
@@ -326,6 +326,7 @@ impl Sim {
                 max_bytes: 1 << 20,
                 filter: Filter::all(),
                 wait_ms: 0,
+                batches: Batches::Unpacked,
             };
             // Without discarded messages there is no topic.
             let Ok(fetched) = self.wait_for(broker.fetch(&session, request))? else { return Ok(counts) };
