@@ -293,6 +293,7 @@ impl Broker {
             Outcome::Refused(Refusal::DiskFull { used_percent }) => {
                 Err(SettleError::Unavailable(format!("the disk is {used_percent} % full")))
             }
+            Outcome::Refused(why) => Err(SettleError::Unavailable(format!("{why:?}"))),
             other => Err(Failed::unexpected(&other).into()),
         }
     }

@@ -246,12 +246,12 @@ impl BrokerMachine {
         match outcome {
             HalfOutcome::Rollback => self.place_half_end(lsn, proposal),
             HalfOutcome::Commit { stream, message, due_ms: Some(due_ms) } if due_ms > proposal.now_ms => {
-                if let Some(used_percent) = proposal.refuse_messages {
-                    return Decision::Now(Outcome::Refused(Refusal::DiskFull { used_percent }));
+                let timed = Command::PublishDue { stream, message, due_ms };
+                if let Decision::Now(refused) = self.propose_command(timed, proposal) {
+                    return Decision::Now(refused);
                 }
                 // Records of one command stand in one frame: both count or neither.
                 self.place_half_end(lsn, proposal);
-                self.propose_command(Command::PublishDue { stream, message, due_ms }, proposal);
             }
             HalfOutcome::Commit { stream, message, .. } => {
                 self.place_message(stream, &message, Cause::EndsHalf { lsn }, proposal);
