@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::Stream;
+use model::group::OrderBy;
 use model::verbs::{Receive, Received, Settle, StartFrom};
-use model::{Delivery, Filter, GroupConfig, GroupName, Receipt, TopicName, properties};
+use model::{Delivery, Filter, GroupConfig, GroupName, Receipt, StoredMessage, TopicName, properties};
 use tracing::debug;
 
 use crate::answer::{self, Refusal};
@@ -44,7 +45,10 @@ pub(crate) async fn receive(mut call: Call, request: ReceiveMessageRequest) -> A
     }
 }
 
-async fn try_receive(call: &Call, request: &ReceiveMessageRequest) -> Result<(TopicName, Received), Refusal> {
+async fn try_receive(
+    call: &Arc<Call>,
+    request: &ReceiveMessageRequest,
+) -> Result<(TopicName, Received), Refusal> {
     let wait_ms = wait_ms(call, request)?;
     let topic = validate::topic(request.message_queue.as_ref().and_then(|queue| queue.topic.as_ref()))?;
     let group = validate::group(request.group.as_ref())?;
@@ -70,13 +74,29 @@ async fn try_receive(call: &Call, request: &ReceiveMessageRequest) -> Result<(To
         () = drain.requested() => return Err(nothing("the server is going away")),
     };
     if !received.deliveries.is_empty() {
+        let mut unanswered = Unanswered { call, deliveries: std::mem::take(&mut received.deliveries) };
         let config = config(call, &group).await;
-        screen(call, &mut received.deliveries, &filter, config.as_deref()).await;
+        screen(call, &mut unanswered.deliveries, &filter, config.as_deref()).await;
+        received.deliveries = std::mem::take(&mut unanswered.deliveries);
         if request.auto_renew {
             renew_from_now_on(call, &received.deliveries, config.as_deref());
         }
     }
     Ok((topic, received))
+}
+
+/// What was handed out and is not in an answer yet: given back if the call is dropped.
+struct Unanswered<'a> {
+    call: &'a Arc<Call>,
+    deliveries: Vec<Delivery>,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if !self.deliveries.is_empty() {
+            give_back_later(self.call, std::mem::take(&mut self.deliveries));
+        }
+    }
 }
 
 fn nothing(why: &str) -> Refusal {
@@ -157,7 +177,7 @@ async fn screen(call: &Call, deliveries: &mut Vec<Delivery>, filter: &Filter, co
         if !wanted(&delivery) {
             unwanted.push(delivery.receipt);
         } else if delivery.attempt > attempts_max {
-            dead.push(delivery.receipt);
+            dead.push(delivery);
         } else {
             deliveries.push(delivery);
         }
@@ -167,10 +187,24 @@ async fn screen(call: &Call, deliveries: &mut Vec<Delivery>, filter: &Filter, co
             debug!(%error, "a message of another tag could not be passed over");
         }
     }
-    for receipt in dead {
+    for Delivery { receipt, message, .. } in dead {
+        let queue = receipt.queue;
         let settle = Settle::DeadLetter { receipt, max_attempts: Some(attempts_max) };
         if let Err(error) = call.node.engine.settle(&call.session, settle).await {
             debug!(%error, "a message that was delivered too often could not be made a dead letter");
+            if let Some(config) = config.filter(|config| config.ordered) {
+                // It comes again; what must not overtake it stays hidden until then.
+                let waits = |other: &Delivery| match config.order_by() {
+                    OrderBy::Key => {
+                        let key = |message: &StoredMessage| {
+                            message.property(properties::SHARDING_KEY).map(str::to_owned)
+                        };
+                        key(&other.message) == key(&message)
+                    }
+                    OrderBy::Queue => other.receipt.queue == queue,
+                };
+                deliveries.retain(|other| !waits(other));
+            }
         }
     }
 }
