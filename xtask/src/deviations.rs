@@ -11,7 +11,7 @@ struct Deviation {
     reason: &'static str,
 }
 
-const OF_ROCKETMQ: [Deviation; 2] = [
+const OF_ROCKETMQ: [Deviation; 7] = [
     Deviation {
         clients: &["go-grpc", "python-grpc", "rust-grpc"],
         cases: &["restart-graceful", "restart-kill"],
@@ -20,9 +20,34 @@ const OF_ROCKETMQ: [Deviation; 2] = [
     },
     Deviation {
         clients: &["go-grpc", "java-grpc", "node-grpc", "python-grpc", "rust-grpc"],
-        cases: &["fifo-crowd", "fifo-retry", "fifo-simple", "fifo-slow-key"],
+        cases: &["fifo-retry", "fifo-simple", "fifo-slow-key"],
         reason: "Order is kept queue by queue: a message that is held or tried again holds up the other message \
                  groups of its queue too, not its own alone.",
+    },
+    Deviation {
+        clients: &["go-grpc"],
+        cases: &["fifo-push"],
+        reason: "A message that failed in the Go client comes again behind later ones of its message group.",
+    },
+    Deviation {
+        clients: &["java-remoting-5.5.0"],
+        cases: &["batch-kept-offsets"],
+        reason: "A read from the middle of a batch that is kept whole gets its first messages too.",
+    },
+    Deviation {
+        clients: &["java-remoting-5.5.0"],
+        cases: &["batch-kept-pop"],
+        reason: "A group that pops gets the first message alone of a batch that is kept whole.",
+    },
+    Deviation {
+        clients: &["java-remoting-5.5.0"],
+        cases: &["batch-kept"],
+        reason: "A consumer with a tag gets nothing of a batch that is kept whole.",
+    },
+    Deviation {
+        clients: &["java-remoting-5.5.0"],
+        cases: &["dedup"],
+        reason: "Stored once by a window of ids or keys is a feature of Apogee; the topic's attributes are unknown there.",
     },
 ];
 

@@ -176,6 +176,8 @@ final class Tools {
         for (String tag : List.of("red", "blue", "red")) {
             Message message = message(topic, tag, "a " + tag + " one");
             message.setKeys("key-of-" + tag);
+            // Nothing of the one may share a millisecond with the other.
+            Thread.sleep(20);
             sent = producer.send(message);
         }
         DefaultMQAdminExt admin = admin();
