@@ -16,6 +16,7 @@ func main() {
 	cases = append(cases, simpleCases()...)
 	cases = append(cases, orderedCases()...)
 	cases = append(cases, transactionCases()...)
+	cases = append(cases, timedCases()...)
 	kit.Run(append(cases, kit.Restarts(driver{})...))
 }
 

@@ -5,6 +5,7 @@ import { ordering } from './ordering.mjs';
 import { plain } from './plain.mjs';
 import { restarting } from './restarting.mjs';
 import { sharing } from './sharing.mjs';
+import { timing } from './timing.mjs';
 import { transactions } from './transactions.mjs';
 
-await kit.run({ ...plain, ...failing, ...sharing, ...ordering, ...transactions, ...restarting });
+await kit.run({ ...plain, ...failing, ...sharing, ...ordering, ...timing, ...transactions, ...restarting });

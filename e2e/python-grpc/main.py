@@ -5,8 +5,9 @@ import ordering
 import plain
 import restarting
 import sharing
+import timing
 import transactions
 import kit
 
-kit.run({**plain.CASES, **failing.CASES, **sharing.CASES, **ordering.CASES, **transactions.CASES,
-         **restarting.CASES})
+kit.run({**plain.CASES, **failing.CASES, **sharing.CASES, **ordering.CASES, **timing.CASES,
+         **transactions.CASES, **restarting.CASES})

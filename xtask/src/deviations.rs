@@ -11,7 +11,7 @@ struct Deviation {
     reason: &'static str,
 }
 
-const OF_ROCKETMQ: [Deviation; 7] = [
+const OF_ROCKETMQ: [Deviation; 9] = [
     Deviation {
         clients: &["go-grpc", "python-grpc", "rust-grpc"],
         cases: &["restart-graceful", "restart-kill"],
@@ -48,6 +48,17 @@ const OF_ROCKETMQ: [Deviation; 7] = [
         clients: &["java-remoting-5.5.0"],
         cases: &["dedup"],
         reason: "Stored once by a window of ids or keys is a feature of Apogee; the topic's attributes are unknown there.",
+    },
+    Deviation {
+        clients: &[""],
+        cases: &["timed-recurring"],
+        reason: "Recurring messages are an addition of Apogee.",
+    },
+    Deviation {
+        clients: &[""],
+        cases: &["timed-recall", "timed-thousand", "timed-far"],
+        reason: "Recall is off by default, a timed message is fired in the second after its time, and the proxy \
+                 takes a day at most.",
     },
 ];
 

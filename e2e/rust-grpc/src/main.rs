@@ -4,6 +4,7 @@ mod clients;
 mod kit;
 mod ordering;
 mod restarting;
+mod timing;
 mod transactions;
 
 #[tokio::main]
@@ -26,6 +27,7 @@ async fn main() {
     cases.play("fifo-simple", ordering::simple).await;
     cases.play("tx-commit-rollback", transactions::commit_and_rollback).await;
     cases.play("tx-check", transactions::check).await;
+    cases.play("timed-deliver", timing::deliver).await;
     cases.play("restart-graceful", restarting::graceful).await;
     cases.play("restart-kill", restarting::kill).await;
     cases.end().await;

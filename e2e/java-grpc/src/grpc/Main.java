@@ -13,6 +13,7 @@ public final class Main {
         Filtering.addTo(harness);
         Ordering.addTo(harness);
         Transactions.addTo(harness);
+        Timing.addTo(harness);
         Restarting.addTo(harness);
         harness.run();
     }

@@ -24,6 +24,7 @@ final class Version {
         PopFiltering.addTo(harness);
         Batched.addTo(harness);
         Tools.addTo(harness);
+        Recalling.addTo(harness);
     }
 
     /** The class of message models has moved between the versions. */

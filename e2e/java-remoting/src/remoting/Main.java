@@ -23,6 +23,7 @@ public final class Main {
         Version.addTo(harness);
         Filtering.addTo(harness);
         Ordering.addTo(harness);
+        Timing.addTo(harness);
         Restarting.addTo(harness);
         harness.run();
     }
