@@ -102,6 +102,7 @@ fn resource(paths: &mut Map<String, Value>, row: &Resource, summary: &str) {
     for parameter in row.query {
         let (name, schema) = match *parameter {
             Parameter::Text(name) => (name, json!({ "type": "string" })),
+            Parameter::Number(name) => (name, json!({ "type": "integer" })),
             Parameter::Flag(name, default) => (name, json!({ "type": "boolean", "default": default })),
         };
         parameters.push(json!({ "name": name, "in": "query", "schema": schema }));

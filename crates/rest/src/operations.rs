@@ -86,6 +86,14 @@ fn fields_of(row: &Resource, mut query: Strings) -> Result<Map<String, Value>, P
                     fields.insert(name.to_owned(), text.into());
                 }
             }
+            Parameter::Number(name) => {
+                if let Some(text) = query.remove(name) {
+                    let number: i64 = text.parse().map_err(|_| {
+                        Problem::invalid(format!("`{name}` is `{text}`, it takes a whole number"))
+                    })?;
+                    fields.insert(name.to_owned(), number.into());
+                }
+            }
             Parameter::Flag(name, default) => {
                 let flag = match query.remove(name).as_deref() {
                     None => default,

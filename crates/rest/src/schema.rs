@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use model::admin::{
     DeadLettersResendRequest, DeadLettersResent, Done, GroupDeleteRequest, GroupDescription, GroupPutRequest,
     GroupRequest, KeyValueListRequest, KeyValuePutRequest, KeyValueRequest, ListRequest, MemberDescription,
-    NodeDescription, QueueProgress, QueueState, TopicDescription, TopicPutRequest, TopicRequest,
+    NodeDescription, QueueProgress, QueueState, TimerDeleteRequest, TimerDeleted, TimerDescription,
+    TimerListRequest, TimerPage, TopicDescription, TopicPutRequest, TopicRequest,
 };
 use model::{GroupConfig, GroupName, TopicConfig, TopicName};
 use serde::Serialize;
@@ -115,6 +116,14 @@ pub(crate) fn of_operation(name: &str) -> (Value, Value) {
             (of(&KeyValuePutRequest { namespace: namespace(), key: key(), value }), of(&Done {}))
         }
         "kv.list" => (of(&KeyValueListRequest { namespace: namespace() }), of(&map())),
+        "timer.list" => {
+            let (from_ms, to_ms, max, after) = (Some(0), Some(0), Some(0), Some(String::new()));
+            (of(&TimerListRequest { topic: topic(), from_ms, to_ms, max, after }), of(&timer_page()))
+        }
+        "timer.delete" => {
+            let message_id = String::new();
+            (of(&TimerDeleteRequest { topic: topic(), message_id }), of(&TimerDeleted { cancelled: 0 }))
+        }
         "node.info" => (json!({ "type": "object" }), of(&node())),
         _ => (json!({ "type": "object" }), json!({})),
     }
@@ -123,6 +132,21 @@ pub(crate) fn of_operation(name: &str) -> (Value, Value) {
 fn dead_letters_resent() -> DeadLettersResent {
     let error = Some(String::new());
     DeadLettersResent { resent: 0, skipped: 0, next_offset: 0, end_offset: 0, error }
+}
+
+fn timer_page() -> TimerPage {
+    let timer = TimerDescription {
+        message_id: String::new(),
+        due_ms: 0,
+        stored_ms: 0,
+        queue: 0,
+        keys: String::new(),
+        tags: String::new(),
+        body_bytes: 0,
+        cron: Some(String::new()),
+        fired_times: 0,
+    };
+    TimerPage { timers: vec![timer], next: Some(String::new()) }
 }
 
 fn node() -> NodeDescription {

@@ -30,11 +30,18 @@ pub(crate) enum Verb {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parameter {
     Text(&'static str),
+    Number(&'static str),
     /// With what it is if it is left out.
     Flag(&'static str, bool),
 }
 
 const LIST: &[Parameter] = &[Parameter::Text("contains"), Parameter::Flag("all", false)];
+const TIMERS: &[Parameter] = &[
+    Parameter::Number("from_ms"),
+    Parameter::Number("to_ms"),
+    Parameter::Number("max"),
+    Parameter::Text("after"),
+];
 const UPDATE: &[Parameter] = &[Parameter::Flag("update", true)];
 
 const TABLE: &[Resource] = &[
@@ -45,6 +52,15 @@ const TABLE: &[Resource] = &[
         ..Resource::put("topic.put", "/api/v1/topics/{topic}", &[("topic", "config.name")], "config")
     },
     Resource::delete("topic.delete", "/api/v1/topics/{topic}", &[("topic", "topic")]),
+    Resource {
+        query: TIMERS,
+        ..Resource::get("timer.list", "/api/v1/topics/{topic}/timers", &[("topic", "topic")])
+    },
+    Resource::delete(
+        "timer.delete",
+        "/api/v1/topics/{topic}/timers/{message_id}",
+        &[("topic", "topic"), ("message_id", "message_id")],
+    ),
     Resource { query: LIST, ..Resource::get("group.list", "/api/v1/groups", &[]) },
     Resource::get("group.get", "/api/v1/groups/{group}", &[("group", "group")]),
     Resource {
