@@ -157,6 +157,7 @@ impl Broker {
         self.transaction_metrics.register(registry);
         self.store_metrics.register(registry.sub_registry_with_prefix("store"));
         self.timer_metrics.register(registry);
+        self.state.dedup_metrics.register(registry);
     }
 
     /// Names of the group and its cluster, for banners.

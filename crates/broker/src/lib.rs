@@ -21,6 +21,7 @@ pub mod broker;
 pub mod config;
 mod cron;
 mod dedup;
+pub mod dedup_metrics;
 mod error;
 mod fetch;
 mod handing;

@@ -68,7 +68,10 @@ impl BrokerMachine {
             kind::BATCH => {
                 self.apply_batch(views, record, &BatchPrefix::decode(record.payload).map_err(short)?);
             }
-            kind::ONCE => self.dedup.remember(&Once::decode(record.payload).map_err(short)?),
+            kind::ONCE => {
+                let early = self.dedup.remember(&Once::decode(record.payload).map_err(short)?);
+                self.state.dedup_metrics.remembered(self.dedup.len(), early);
+            }
             kind::REFERENCE => {
                 let Reference { cause, stream, tag, stored_ms, .. } =
                     Reference::decode(record.payload).map_err(short)?;

@@ -78,14 +78,18 @@ impl Dedup {
         (now_ms < *expires_ms).then_some(*first)
     }
 
-    /// Remembers a message, forgets those whose window was over when it was stored.
-    pub fn remember(&mut self, once: &Once) {
+    /// Remembers a message, forgets those whose window was over when it was stored. Answers how
+    /// many had to go before theirs was.
+    pub fn remember(&mut self, once: &Once) -> u64 {
+        let mut early = 0;
         self.forget_until(once.first.stored_ms);
         self.insert(once);
         while self.firsts.len() > REMEMBERED_MAX {
-            let Some((expires_ms, key)) = self.order.first().copied() else { return };
+            let Some((expires_ms, key)) = self.order.first().copied() else { break };
             self.forget(key, expires_ms);
+            early += 1;
         }
+        early
     }
 
     fn insert(&mut self, once: &Once) {

@@ -28,6 +28,7 @@ impl BrokerMachine {
             let seen = identity.and_then(|identity| self.dedup.find(topic_id, identity, proposal.now_ms));
             if let Some(First { stream, offset, lsn, stored_ms }) = seen {
                 let first = PlacedMessage { offset: Offset(offset), lsn, stored_ms };
+                self.state.dedup_metrics.repeated();
                 placed.push(PlacedOnce { placed: first, stream, repeats: true });
                 continue;
             }

@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::cursor::Cursor;
 use super::halves::Halves;
+use crate::dedup_metrics::DedupMetrics;
 use crate::streams;
 
 /// Names the progress of one group in one stream.
@@ -82,6 +83,7 @@ pub struct State {
     pub halves: Mutex<Halves>,
     /// Lite topics by the number of their parent.
     lite_counts: RwLock<BTreeMap<u32, u64>>,
+    pub dedup_metrics: DedupMetrics,
 }
 
 impl Default for State {
@@ -91,6 +93,7 @@ impl Default for State {
             cursors: std::array::from_fn(|_| RwLock::default()),
             halves: Mutex::default(),
             lite_counts: RwLock::default(),
+            dedup_metrics: DedupMetrics::default(),
         }
     }
 }

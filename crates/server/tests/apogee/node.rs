@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-fn config(dir: &TempDir) -> Config {
+pub(super) fn config(dir: &TempDir) -> Config {
     let mut config = Config::default();
     config.data.dir = dir.path().join("data");
     let listen = &mut config.listen;
@@ -21,11 +21,11 @@ fn config(dir: &TempDir) -> Config {
     config
 }
 
-async fn start(config: &Config) -> Node {
+pub(super) async fn start(config: &Config) -> Node {
     Node::start(config, &Doors::system()).await.expect("it starts")
 }
 
-fn address(node: &Node, name: &str) -> SocketAddr {
+pub(super) fn address(node: &Node, name: &str) -> SocketAddr {
     node.bound().iter().find(|bound| bound.name == name).expect("it is listened on").address
 }
 
@@ -41,7 +41,7 @@ async fn get(address: SocketAddr, path: &str) -> String {
     http(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await
 }
 
-async fn post(address: SocketAddr, path: &str, body: &str) -> String {
+pub(super) async fn post(address: SocketAddr, path: &str, body: &str) -> String {
     let len = body.len();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len}\r\n\r\n"
@@ -49,7 +49,7 @@ async fn post(address: SocketAddr, path: &str, body: &str) -> String {
     http(address, &(head + body)).await
 }
 
-async fn connect(address: SocketAddr) -> Client {
+pub(super) async fn connect(address: SocketAddr) -> Client {
     Client::connect(&Doors::system(), address).await.expect("it listens")
 }
 

@@ -25,6 +25,7 @@ public final class Main {
             .add("cross-there-and-back", Main::thereAndBack)
             .add("cross-dead-letter", Main::deadLetter);
         GreyLanes.addTo(harness);
+        Kinds.addTo(harness);
         harness.run();
     }
 

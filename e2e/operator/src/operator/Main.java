@@ -25,6 +25,7 @@ import org.apache.rocketmq.tools.command.CommandUtil;
  * topic NAME TYPE QUEUES [attribute=value]...
  * group NAME [retries=N] [step-ms=N] [orderly=1]     step-ms: the delay before every retry
  * await-topic NAME                       until the topic exists
+ * reset TOPIC GROUP                      the group starts at the topic's beginning again
  * pop-mode TOPIC GROUP                   the group pops this topic instead of pulling it
  * </pre>
  */
@@ -65,6 +66,7 @@ public final class Main {
                 Arrays.asList(command).subList(4, command.length));
             case "group" -> makeGroup(command[1], options(command, 2));
             case "await-topic" -> awaitRoute(command[1]);
+            case "reset" -> admin.resetOffsetByTimestamp(command[1], command[2], 0, true);
             case "pop-mode" -> setPopMode(command[1], command[2]);
             default -> throw new IllegalArgumentException("no such command");
         }
