@@ -11,6 +11,7 @@
 //!
 //! Lock order: a cursor's claim, then the state's catalogue, then a cursor, then the interest
 //! table. Nothing is awaited while one of the last three is held.
+//! The undecided transactions stand alone: nothing is taken while they are held.
 //!
 //! What does not belong here: wire formats, TLS, users and permissions.
 
