@@ -34,6 +34,8 @@ final class KillTransactions {
         TransactionMQProducer producer = new TransactionMQProducer(group);
         impatient(producer);
         producer.setSendMsgTimeout(5_000);
+        // A half message whose answer was lost would be sent again by the client: two transactions with one body.
+        producer.setRetryTimesWhenSendFailed(0);
         producer.setTransactionListener(new ByNumber());
         producer.start();
         Thread[] senders = new Thread[SENDERS];
