@@ -314,7 +314,12 @@ impl<M: Machine> Group<M> {
         };
         self.machine.tick(&mut proposal);
         self.commit_wanted |= !frame.is_empty();
+        let placed_nothing = frame.is_empty();
         self.finish(now_ms, frame);
+        if placed_nothing && self.committed() == self.store.log.end() {
+            // Time alone may have changed what can be handed out, and no commit will come to tell of it.
+            self.machine.committed(self.committed());
+        }
     }
 
     fn housekeep(&mut self, now_ms: i64) {

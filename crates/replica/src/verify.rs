@@ -40,6 +40,8 @@ pub fn rederive<M: Machine>(
     machine.checkpoint(&mut stored.views);
     let mut derived = Store::open(doors, scratch, config, Repair::Refuse)?;
     let mut machine = new_machine();
+    // What was derived so far is read back by machines that do not keep all of it in memory.
+    machine.attach(stored.log.reader(), derived.views.reader());
     let outcome = stored.log.replay(stored.log.start(), stored.log.end(), &mut |record| {
         if record.kind == KIND_EPOCH_START {
             return Ok(());

@@ -14,6 +14,7 @@ public final class Main {
         Ordering.addTo(harness);
         Transactions.addTo(harness);
         Timing.addTo(harness);
+        Lite.addTo(harness);
         Restarting.addTo(harness);
         harness.run();
     }

@@ -65,6 +65,9 @@ public final class Main {
             case "topic" -> makeTopic(command[1], command[2], Integer.parseInt(command[3]),
                 Arrays.asList(command).subList(4, command.length));
             case "group" -> makeGroup(command[1], options(command, 2));
+            case "lite-group" -> makeLiteGroup(command[1], command[2],
+                Arrays.asList(command).subList(3, command.length));
+            case "lite-check" -> checkLite(command[1], command[2], command[3], Integer.parseInt(command[4]));
             case "await-topic" -> awaitRoute(command[1]);
             case "reset" -> admin.resetOffsetByTimestamp(command[1], command[2], 0, true);
             case "pop-mode" -> setPopMode(command[1], command[2]);
@@ -102,6 +105,46 @@ public final class Main {
             admin.createAndUpdateTopicConfig(master, new TopicConfig("%RETRY%" + name, 1, 1));
         }
         awaitRoute("%RETRY%" + name);
+    }
+
+    /** A group that is bound to a parent of lite topics. */
+    private void makeLiteGroup(String name, String parent, List<String> more) throws Exception {
+        SubscriptionGroupConfig group = new SubscriptionGroupConfig();
+        group.setGroupName(name);
+        group.setConsumeMessageOrderly(true);
+        Map<String, String> attributes = new HashMap<>(Map.of("+lite.bind.topic", parent));
+        for (String attribute : more) {
+            int equals = attribute.indexOf('=');
+            attributes.put("+" + attribute.substring(0, equals), attribute.substring(equals + 1));
+        }
+        group.setAttributes(attributes);
+        for (String master : masters()) {
+            admin.createAndUpdateSubscriptionGroupConfig(master, group);
+        }
+    }
+
+    /** What the lite commands of mqadmin ask; the group has consumed the one message of the lite topic. */
+    private void checkLite(String parent, String lite, String group, int liteTopics) throws Exception {
+        for (String master : masters()) {
+            expect("lite topics", liteTopics, admin.getParentTopicInfo(master, parent).getLiteTopicCount());
+            expect("ttl", 60, admin.getParentTopicInfo(master, parent).getTtl());
+            var topic = admin.getLiteTopicInfo(master, parent, lite);
+            expect("end", 1L, topic.getTopicOffset().getMaxOffset());
+            expect("subscribers", 1, topic.getSubscriber().size());
+            String client = topic.getSubscriber().iterator().next().clientId;
+            var wanted = admin.getLiteClientInfo(master, parent, group, client);
+            expect("the client's lite topics", 1, wanted.getLiteTopicCount());
+            expect("their end", 1L, admin.getLiteGroupInfo(master, group, lite, 0)
+                .getLiteTopicOffsetWrapper().getBrokerOffset());
+            expect("bound", true, admin.getBrokerLiteInfo(master).getGroupMeta().get(parent).contains(group));
+            admin.triggerLiteDispatch(master, group, client);
+        }
+    }
+
+    private static void expect(String what, Object expected, Object found) {
+        if (!expected.equals(found)) {
+            throw new IllegalStateException(what + ": expected " + expected + ", found " + found);
+        }
     }
 
     private void setPopMode(String topic, String group) throws Exception {

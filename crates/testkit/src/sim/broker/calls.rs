@@ -15,7 +15,7 @@ use model::verbs::{
 use model::{Messaging, Properties, Receipt, Session, StoredMessage, properties};
 
 use super::clients::Client;
-use super::{Pulled, Sim, order_of, queue_number, queue_of_receipt, topic_name};
+use super::{LITE_QUEUES, LITE_TOPIC, Pulled, Sim, order_of, queue_number, queue_of_receipt, topic_name};
 use crate::history::{Acked, Claim, Delivered, Place, Told};
 use crate::rng::Rng;
 use crate::sim::{Checked, must};
@@ -148,6 +148,14 @@ pub(super) fn new_message(id: u64, key: u64, born_ms: i64, delay_ms: Option<u64>
     }
 }
 
+/// The message, for a lite topic if there is one.
+fn in_lite(mut message: NewMessage, room: Option<u64>) -> NewMessage {
+    if let Some(room) = room {
+        message.properties.push(properties::LITE_TOPIC, &format!("room-{room}"));
+    }
+    message
+}
+
 /// An answer for the trace, without the bodies.
 fn short(answer: &Answer) -> String {
     match answer {
@@ -179,10 +187,14 @@ impl Sim {
         for id in &ids {
             self.history.sending_keyed(*id, key, None, due_ms);
         }
+        let lite = (topic >= LITE_TOPIC).then(|| self.rng.below(LITE_QUEUES.len() as u64));
+        if let Some(room) = lite.filter(|_| topic == LITE_TOPIC) {
+            ids.iter().for_each(|id| self.history.in_queue(*id, LITE_QUEUES[0] + room));
+        }
         let request = Publish {
             topic: topic_name(topic),
             queue: QueueChoice::Any,
-            messages: ids.iter().map(|id| new_message(*id, key, now_ms, delay_ms)).collect(),
+            messages: ids.iter().map(|id| in_lite(new_message(*id, key, now_ms, delay_ms), lite)).collect(),
             producer_group: None,
             auto_create: None,
             check_kind: false,
@@ -316,6 +328,11 @@ impl Sim {
             Ok(published) => {
                 for (id, entry) in ids.iter().zip(&published.entries) {
                     let place = Place { queue: queue_number(topic, entry.queue), offset: entry.offset.get() };
+                    if topic >= LITE_TOPIC {
+                        // It stands in two queues; the group sees the other.
+                        self.history.sent(*id, Told::Ok, None);
+                        continue;
+                    }
                     self.history.sent(*id, Told::Ok, (!is_timed).then_some(place));
                     if is_timed {
                         self.history.in_queue(*id, place.queue);

@@ -14,7 +14,8 @@ use super::calls::{Ask, id_of};
 use super::kinds;
 use super::steps::receivers;
 use super::{
-    DIR, GROUPS, ORDERED_QUEUES, PLAIN_QUEUES, SCRATCH, Sim, TOPICS, group_name, order_of, topic_name,
+    DIR, FADING_TOPIC, GROUPS, LITE_GROUP, LITE_QUEUES, LITE_TOPIC, ORDERED_QUEUES, PARENT_QUEUE,
+    PLAIN_QUEUES, SCRATCH, Sim, TOPICS, group_name, order_of, topic_name,
 };
 use crate::history::{Acked, Order, Queues, Seen};
 use crate::sim::{Checked, Violation, must};
@@ -146,17 +147,25 @@ impl Sim {
         let Some(broker) = self.broker.clone() else { return Ok(()) };
         let session = self.session.clone();
         for (topic, (_, queues)) in TOPICS.iter().enumerate() {
-            let request = TopicPutRequest {
-                config: kinds::configured(topic, TopicConfig::new(topic_name(topic), *queues)),
-                update: true,
-            };
+            let mut config = kinds::configured(topic, TopicConfig::new(topic_name(topic), *queues));
+            if topic >= LITE_TOPIC {
+                config.attributes.insert("message.type".to_owned(), "LITE".to_owned());
+            }
+            if topic == FADING_TOPIC {
+                config.attributes.insert("lite.topic.expiration".to_owned(), "1".to_owned());
+            }
+            let request = TopicPutRequest { config, update: true };
             self.wait_for(admin::run::<TopicPut>(&*broker, &session, request))?.map_err(fail)?;
         }
         for group in 0..GROUPS.len() {
             let order = order_of(group);
             let mut config =
                 GroupConfig { ordered: order != Order::None, ..GroupConfig::new(group_name(group)) };
-            if order == Order::Queue {
+            if group == LITE_GROUP {
+                config.ordered = false;
+                config.attributes.insert("lite.bind.topic".to_owned(), "parent".to_owned());
+                config.attributes.insert("lite.sub.wildcard".to_owned(), "true".to_owned());
+            } else if order == Order::Queue {
                 config.attributes.insert(ATTRIBUTE_ORDER_BY.to_owned(), "queue".to_owned());
             }
             let request = GroupPutRequest { config, update: true };
@@ -174,11 +183,16 @@ impl Sim {
         self.power_cut()?;
         self.drain()?;
         for (group, topic) in receivers() {
-            let queues: &[u64] = if topic == 0 { &PLAIN_QUEUES } else { &ORDERED_QUEUES };
+            let queues: &[u64] = match topic {
+                0 => &PLAIN_QUEUES,
+                LITE_TOPIC => &LITE_QUEUES,
+                _ => &ORDERED_QUEUES,
+            };
             self.history.check_settled(group as u64, queues)?;
         }
         let history = std::mem::take(&mut self.history);
-        let all: Vec<u64> = PLAIN_QUEUES.iter().chain(&ORDERED_QUEUES).copied().collect();
+        let all: Vec<u64> =
+            PLAIN_QUEUES.iter().chain(&ORDERED_QUEUES).chain(&[PARENT_QUEUE]).copied().collect();
         history.check_queues(&all, self)?;
         self.doors.trace.event("acknowledged", &[history.acknowledged() as u64], String::new);
         self.check_halves()?;
@@ -232,7 +246,10 @@ impl Queues for Sim {
     fn read_queue(&mut self, queue: u64) -> Checked<Vec<Seen>> {
         let Some(broker) = self.broker.clone() else { return Ok(Vec::new()) };
         let session = self.session.clone();
-        let (topic, number) = (usize::from(queue >= 100), u32::try_from(queue % 100).unwrap_or_default());
+        let (topic, number) = (
+            usize::try_from(queue / 100).unwrap_or_default(),
+            u32::try_from(queue % 100).unwrap_or_default(),
+        );
         let mut seen = Vec::new();
         let mut offset = 0;
         let mut batch_lsn = u64::MAX;

@@ -44,17 +44,24 @@ const DIR: &str = "/data/broker";
 /// Where a state is derived anew at the end.
 const SCRATCH: &str = "/data/scratch";
 
-/// Topics: an ordinary one, one whose messages have keys. Their queues are numbered through for the history.
-const TOPICS: [(&str, u32); 2] = [("plain", 3), ("ordered", 2)];
+/// Topics: an ordinary one, one whose messages have keys, a parent of lite topics, and one whose lite
+/// topics nobody reads and that end. Their queues are numbered through for the history.
+const TOPICS: [(&str, u32); 4] = [("plain", 3), ("ordered", 2), ("parent", 1), ("fading", 1)];
 /// Queues of the ordinary and of the ordered topic in the history.
 const PLAIN_QUEUES: [u64; 3] = [0, 1, 2];
 const ORDERED_QUEUES: [u64; 2] = [100, 101];
+/// The parent's own queue, and its lite topics.
+const PARENT_QUEUE: u64 = 200;
+const LITE_QUEUES: [u64; 4] = [210, 211, 212, 213];
+const LITE_TOPIC: usize = 2;
+const FADING_TOPIC: usize = 3;
 /// Groups: two that share nothing but the topic, one that receives each key in order, one that pulls,
-/// one that receives each queue in order.
-const GROUPS: [&str; 5] = ["one", "two", "ordered", "puller", "queued"];
+/// one that receives each queue in order, one that receives every lite topic.
+const GROUPS: [&str; 6] = ["one", "two", "ordered", "puller", "queued", "lite"];
 const KEYED_GROUP: usize = 2;
 const PULL_GROUP: usize = 3;
 const QUEUED_GROUP: usize = 4;
+const LITE_GROUP: usize = 5;
 
 /// One run.
 struct Sim {
@@ -217,7 +224,7 @@ fn group_name(group: usize) -> GroupName {
 const fn order_of(group: usize) -> Order {
     match group {
         KEYED_GROUP => Order::Key,
-        QUEUED_GROUP => Order::Queue,
+        QUEUED_GROUP | LITE_GROUP => Order::Queue,
         _ => Order::None,
     }
 }
@@ -226,6 +233,7 @@ const fn order_of(group: usize) -> Order {
 const fn topic_of(group: usize) -> usize {
     match group {
         KEYED_GROUP | QUEUED_GROUP => 1,
+        LITE_GROUP => LITE_TOPIC,
         _ => 0,
     }
 }
@@ -240,6 +248,10 @@ fn queue_of_receipt(receipt: &Receipt) -> u64 {
     match receipt.topic.as_str() {
         "plain" => queue_number(0, receipt.queue),
         "ordered" => queue_number(1, receipt.queue),
+        lite if lite.starts_with("%LMQ%$parent$room-") => {
+            let room = lite.rsplit('-').next().and_then(|room| room.parse::<u64>().ok());
+            LITE_QUEUES[0] + room.unwrap_or_default()
+        }
         _ => 1_000,
     }
 }

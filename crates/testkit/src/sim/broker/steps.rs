@@ -109,7 +109,7 @@ impl Sim {
         match step {
             Step::Publish => {
                 let ordered_only = self.clients.is_ordered && self.rng.percent(85);
-                let topic = if ordered_only { 1 } else { self.rng.index(2) };
+                let topic = if ordered_only { 1 } else { self.rng.index(4) };
                 let count = 1 + self.rng.skewed(3) as usize;
                 self.ask_publish(topic, count, None);
             }
