@@ -81,8 +81,8 @@ async fn main() {
     }
     println!("{count} lite topics made in {:.1} s", began.elapsed().as_secs_f64());
     let began = Instant::now();
-    let clients = subscribe_all(&*broker, &session, &parent, &group, count).await;
-    let received = receive_all(&*broker, &session, &parent, &group, &clients).await;
+    let clients = subscribe_all(&broker, &session, &parent, &group, count).await;
+    let received = receive_all(&broker, &session, &parent, &group, &clients).await;
     println!(
         "{received} messages received and settled by {} clients in {:.1} s",
         clients.len(),
@@ -94,7 +94,7 @@ async fn main() {
     let began = Instant::now();
     let broker = Broker::open(&Doors::system(), &setup).expect("opens");
     println!("opened again in {:.2} s", began.elapsed().as_secs_f64());
-    subscribe_all(&*broker, &session, &parent, &group, count).await;
+    subscribe_all(&broker, &session, &parent, &group, count).await;
     let node = admin::run::<LiteNode>(&*broker, &session, Empty {}).await.expect("counted");
     println!(
         "{} lite topics, {} subscriptions, {} cursors in memory: memory {:.1} B, disk (without messages) {:.1} B per lite topic",
