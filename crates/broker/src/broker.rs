@@ -160,6 +160,12 @@ impl Broker {
         self.state.dedup_metrics.register(registry);
     }
 
+    /// How many calls wait for messages now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.interest.waiting()
+    }
+
     /// Names of the group and its cluster, for banners.
     #[must_use]
     pub const fn config(&self) -> &BrokerConfig {

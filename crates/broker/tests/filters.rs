@@ -106,6 +106,16 @@ impl Bench {
         };
         self.broker.receive(&Session::internal(), request).await.expect("received").deliveries
     }
+
+    /// Until a call waits. A call that came after a message would be told of it at once.
+    async fn one_waits(&self) {
+        let waits = async {
+            while self.broker.waiting() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waits).await.expect("a call waits");
+    }
 }
 
 fn bodies(deliveries: &[Delivery]) -> Vec<String> {
@@ -121,6 +131,7 @@ async fn a_waiting_fetch_is_answered_by_a_match_alone() {
             let bench = bench.clone();
             async move { bench.fetch(0, filter, LONG_MS).await }
         });
+        bench.one_waits().await;
         for _ in 0..3 {
             bench.send(&[other]).await;
             tokio::time::sleep(MOMENT).await;
@@ -143,7 +154,7 @@ async fn a_fetch_tells_of_what_it_passed() {
         let bench = bench.clone();
         async move { bench.fetch(2, Filter::sql92("a > 5"), 300).await }
     });
-    tokio::time::sleep(MOMENT).await;
+    bench.one_waits().await;
     bench.send(&["3"]).await;
     let answer = waiting.await.expect("ends");
     assert_eq!(
@@ -161,6 +172,7 @@ async fn a_waiting_receive_is_answered_by_a_match_alone() {
             let bench = bench.clone();
             async move { bench.receive(filter, 60_000, LONG_MS).await }
         });
+        bench.one_waits().await;
         for _ in 0..3 {
             bench.send(&[other]).await;
             tokio::time::sleep(MOMENT).await;

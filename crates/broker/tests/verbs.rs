@@ -117,6 +117,16 @@ impl Bench {
         self.broker.receive(&self.session, request).await.expect("received").deliveries
     }
 
+    /// Until a call waits. A call that came after a message would be told of it at once.
+    async fn one_waits(&self) {
+        let waits = async {
+            while self.broker.waiting() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waits).await.expect("a call waits");
+    }
+
     async fn fetch(&self, topic_name: &str, offset: u64, wait_ms: i64) -> model::verbs::Fetched {
         let request = Fetch {
             group: None,
@@ -221,6 +231,7 @@ async fn a_fetcher_reads_waits_and_is_told_where_to_go_on() {
         };
         broker.fetch(&Session::internal(), request).await.expect("fetched")
     });
+    bench.one_waits().await;
     bench.send(0, &["c", "d"]).await;
     let one = tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("woken").expect("no panic");
     assert_eq!((one.outcome, one.messages.len(), one.next), (FetchOutcome::Found, 1, Offset(4)));
