@@ -250,7 +250,7 @@ impl Broker {
         let every = Duration::from_millis(crate::limits::MEMBER_SCAN_MS);
         let scan = async move {
             if let Some(broker) = broker.upgrade() {
-                broker.ensure_reply_topic().await;
+                broker.ensure_own_topics().await;
             }
             loop {
                 clock.sleep(every).await;
@@ -261,14 +261,17 @@ impl Broker {
         self.doors.spawn.spawn("broker-upkeep", Box::pin(scan));
     }
 
-    /// Answers of the request-reply pattern are kept in a topic named after the cluster.
-    async fn ensure_reply_topic(&self) {
-        let made = match TopicName::new(&format!("{}_REPLY_TOPIC", self.config.cluster)) {
-            Ok(name) => self.ensure_topic(name, 1).await.map(|_| ()).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = made {
-            tracing::warn!(error, "the reply topic could not be made; request-reply will not work");
+    /// Answers of the request-reply pattern are kept in a topic named after the cluster; what clients
+    /// tell of their messages goes to the trace topic, which they do not make by themselves.
+    async fn ensure_own_topics(&self) {
+        for name in [&format!("{}_REPLY_TOPIC", self.config.cluster), model::names::TRACE_TOPIC] {
+            let made = match TopicName::new(name) {
+                Ok(name) => self.ensure_topic(name, 1).await.map(|_| ()).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = made {
+                tracing::warn!(error, name, "a topic of the engine's own could not be made");
+            }
         }
     }
 }
