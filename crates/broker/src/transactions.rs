@@ -298,7 +298,7 @@ impl Broker {
         }
     }
 
-    /// What a commit makes visible, and where. The half message's properties stay.
+    /// What a commit makes visible, and where. The half message's other properties stay.
     fn committed_message(
         &self,
         lsn: Lsn,

@@ -182,6 +182,10 @@ pub fn encode_from_half(
     if checks > 0 {
         new.properties.set(properties::TRANSACTION_CHECK_TIMES, &checks.to_string());
     }
+    if transaction_flag == flags::TRANSACTION_COMMIT {
+        new.properties.remove(properties::REAL_TOPIC);
+        new.properties.remove(properties::REAL_QUEUE_ID);
+    }
     new.system_flags = new.system_flags & !flags::TRANSACTION_MASK | transaction_flag;
     let place = Placement {
         topic: topic.as_str(),
