@@ -1,8 +1,10 @@
 //! One file per command.
 
 pub(crate) mod group;
+pub(crate) mod lite;
 pub(crate) mod receive;
 pub(crate) mod send;
+pub(crate) mod timer;
 pub(crate) mod topic;
 pub(crate) mod transaction;
 

@@ -11,6 +11,7 @@ use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use model::admin::AdminOp;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde::Deserialize;
@@ -80,6 +81,13 @@ impl Server {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
         self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// Runs an operation of the catalogue by its name.
+    pub(crate) async fn operate<O: AdminOp>(&self, request: &O::Request) -> Result<O::Response> {
+        let path = format!("/api/v1/operations/{}", O::NAME);
+        let answer = self.post(&path, &serde_json::to_value(request)?).await?;
+        serde_json::from_value(answer).with_context(|| format!("this is no answer to `{}`", O::NAME))
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<Value> {

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::commands::{group, receive, send, topic, transaction};
+use crate::commands::{group, lite, receive, send, timer, topic, transaction};
 use crate::http::Server;
 use crate::output::Format;
 
@@ -44,6 +44,20 @@ pub enum Command {
     Transaction {
         #[command(subcommand)]
         command: transaction::Command,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List timed messages that wait, and cancel them
+    Timer {
+        #[command(subcommand)]
+        command: timer::Command,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List, show and delete lite topics
+    Lite {
+        #[command(subcommand)]
+        command: lite::Command,
         #[command(flatten)]
         common: Common,
     },
@@ -114,6 +128,14 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Transaction { command, common } => {
             let (server, format) = common.connect()?;
             transaction::run(&server, format, command).await?;
+        }
+        Command::Timer { command, common } => {
+            let (server, format) = common.connect()?;
+            timer::run(&server, format, command).await?;
+        }
+        Command::Lite { command, common } => {
+            let (server, format) = common.connect()?;
+            lite::run(&server, format, command).await?;
         }
         Command::Send { args, common } => {
             let (server, format) = common.connect()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::routing::{MethodFilter, get, on, post};
 use axum::{Extension, Router};
-use base::Clock;
+use base::{Chance, Clock};
 use http::{Method, Uri};
 use model::{Engine, Session};
 use net::Drain;
@@ -21,6 +21,7 @@ use crate::{consume, openapi, operations, send};
 pub(crate) struct App {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) chance: Arc<dyn Chance>,
     pub(crate) readiness: Readiness,
     pub(crate) registry: Arc<Registry>,
 }

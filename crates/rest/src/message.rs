@@ -31,6 +31,8 @@ pub(crate) struct MessageIn {
     pub(crate) deliver_at_ms: Option<i64>,
     /// 0 to 9, for topics of kind PRIORITY.
     pub(crate) priority: Option<u8>,
+    /// For topics of kind LITE.
+    pub(crate) lite_topic: Option<String>,
 }
 
 /// A message as it was stored.
@@ -61,8 +63,15 @@ pub(crate) struct MessageOut {
 }
 
 impl MessageIn {
-    pub(crate) fn into_new(self, now_ms: i64, born_host: SocketAddr) -> Result<NewMessage, Problem> {
-        let properties = self.properties(now_ms)?;
+    /// `id`: chance, enough of it that no two messages have one.
+    pub(crate) fn into_new(
+        self,
+        id: u128,
+        now_ms: i64,
+        born_host: SocketAddr,
+    ) -> Result<NewMessage, Problem> {
+        let mut properties = self.properties(now_ms)?;
+        properties.push(keys::UNIQUE_ID, &format!("{id:032X}"));
         let body = match (self.body, self.body_base64) {
             (Some(text), None) => Bytes::from(text),
             (None, Some(encoded)) => match BASE64.decode(encoded) {
@@ -110,6 +119,9 @@ impl MessageIn {
         }
         if let Some(priority) = self.priority {
             put(keys::PRIORITY, &priority.to_string())?;
+        }
+        if let Some(lite_topic) = &self.lite_topic {
+            put(keys::LITE_TOPIC, lite_topic)?;
         }
         match (self.delay_ms, self.deliver_at_ms) {
             (Some(_), Some(_)) => return Err(Problem::invalid("give either `delay_ms` or `deliver_at_ms`")),

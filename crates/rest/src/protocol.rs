@@ -43,8 +43,8 @@ impl Rest {
         readiness: Readiness,
         registry: Arc<Registry>,
     ) -> Arc<Self> {
-        let clock = Arc::clone(&doors.clock);
-        let app = App { engine: Arc::clone(&engine), clock, readiness, registry };
+        let (clock, chance) = (Arc::clone(&doors.clock), Arc::clone(&doors.chance));
+        let app = App { engine: Arc::clone(&engine), clock, chance, readiness, registry };
         Arc::new(Self { config, engine, router: router(Arc::new(app)) })
     }
 

@@ -174,6 +174,7 @@ pub(crate) fn of_send() -> (Value, Value) {
         delay_ms: Some(0),
         deliver_at_ms: Some(0),
         priority: Some(0),
+        lite_topic: Some(String::new()),
     };
     let many = SendRequest { queue: Some(0), messages: vec![message.clone()] };
     let sent = Sent { recall_handle: Some(String::new()), ..Sent::default() };

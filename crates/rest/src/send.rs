@@ -57,8 +57,11 @@ pub(crate) async fn send(
         )));
     }
     let now_ms = app.clock.now_ms();
-    let messages: Result<Vec<_>, Problem> =
-        request.messages.into_iter().map(|message| message.into_new(now_ms, caller.session.peer)).collect();
+    let message = |message: MessageIn| {
+        let id = u128::from(app.chance.next_u64()) << 64 | u128::from(app.chance.next_u64());
+        message.into_new(id, now_ms, caller.session.peer)
+    };
+    let messages: Result<Vec<_>, Problem> = request.messages.into_iter().map(message).collect();
     let publish = Publish {
         topic,
         queue: request.queue.map_or(QueueChoice::Any, |queue| QueueChoice::Queue(QueueId(queue))),

@@ -33,10 +33,12 @@ pub(crate) async fn all(run: &Arc<Run>, wires: &[Arc<dyn Wire>]) -> Result<()> {
 }
 
 fn is_done(run: &Run) -> bool {
+    // Asked before counting: what is counted after the last producer is all that was sent.
+    let is_all_sent = run.tally.are_producers_done();
     let (sent, received, _) = run.tally.counts();
     match run.args.mode {
         Mode::Drain => run.pace.is_over() || run.pace.count().is_some_and(|count| received >= count),
-        _ => run.tally.are_producers_done() && received >= sent,
+        _ => is_all_sent && received >= sent,
     }
 }
 
@@ -44,17 +46,14 @@ async fn work(run: Arc<Run>, wire: Arc<dyn Wire>, worker: usize, workers: usize)
     let mut latencies = Latencies::new();
     while !is_done(&run) {
         let began = run.now();
+        let is_all_sent = run.tally.are_producers_done();
         let answer = tokio::select! {
             answer = wire.receive(worker, workers) => answer,
             () = until_done(&run) => break,
         };
         let outcome = match answer {
             // Whoever finds nothing in a drain, or behind the last message, is through.
-            Ok(taken)
-                if taken.is_empty() && (run.args.mode == Mode::Drain || run.tally.are_producers_done()) =>
-            {
-                break;
-            }
+            Ok(taken) if taken.is_empty() && (run.args.mode == Mode::Drain || is_all_sent) => break,
             Ok(taken) if taken.is_empty() => Ok(()),
             Ok(taken) => {
                 count(&run, &taken, began, &mut latencies);

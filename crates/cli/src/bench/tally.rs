@@ -59,11 +59,11 @@ impl Tally {
     }
 
     pub(crate) fn producers_done(&self) {
-        self.producers_done.store(true, Ordering::Relaxed);
+        self.producers_done.store(true, Ordering::Release);
     }
 
     pub(crate) fn are_producers_done(&self) -> bool {
-        self.producers_done.load(Ordering::Relaxed)
+        self.producers_done.load(Ordering::Acquire)
     }
 
     pub(crate) fn merge(&self, latencies: Latencies) {

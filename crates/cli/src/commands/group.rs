@@ -4,11 +4,12 @@ mod progress;
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
-use model::admin::{DeadLettersResendRequest, DeadLettersResent, GroupDescription};
+use model::admin::{DeadLettersResend, DeadLettersResendRequest, GroupDescription};
 use model::group::ATTRIBUTE_ORDER_BY;
 use model::{GroupConfig, GroupName};
 use serde_json::json;
 
+use super::pair;
 use super::topic::TopicArg;
 use crate::http::{Server, is_conflict, is_not_found, segment};
 use crate::output::{self, Format};
@@ -67,6 +68,9 @@ pub struct Create {
     /// Whether its members may consume
     #[arg(long)]
     enabled: Option<bool>,
+    /// Attribute `key=value`, may be repeated
+    #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = pair)]
+    attributes: Vec<(String, String)>,
     /// Change the group if it exists; what is not named stays
     #[arg(long)]
     update: bool,
@@ -144,8 +148,7 @@ async fn resend(server: &Server, format: Format, wish: Resend) -> Result<()> {
         max: None,
     };
     loop {
-        let answer = server.post("/api/v1/operations/group.resend", &json!(request)).await?;
-        let answer: DeadLettersResent = serde_json::from_value(answer)?;
+        let answer = server.operate::<DeadLettersResend>(&request).await?;
         match format {
             Format::Json => output::json(&json!(answer)),
             Format::Text => output::line(&format!(
@@ -211,6 +214,7 @@ impl Create {
             };
             config.attributes.insert(ATTRIBUTE_ORDER_BY.to_owned(), value.to_owned());
         }
+        config.attributes.extend(self.attributes.iter().cloned());
         config.retry_max_times = self.retries.unwrap_or(config.retry_max_times);
         config.consume_enabled = self.enabled.unwrap_or(config.consume_enabled);
         config

@@ -49,6 +49,9 @@ pub struct Args {
     /// 0 to 9 (topics of type priority)
     #[arg(long)]
     priority: Option<u8>,
+    /// Send to this lite topic (topics of type lite)
+    #[arg(long)]
+    lite_topic: Option<String>,
     /// Send to this queue
     #[arg(long)]
     queue: Option<u32>,
@@ -71,6 +74,8 @@ struct Message {
     delay_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     priority: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lite_topic: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -107,6 +112,7 @@ impl Args {
             message_group: self.message_group,
             delay_ms: self.delay.map(as_ms),
             priority: self.priority,
+            lite_topic: self.lite_topic,
         }
     }
 }
@@ -163,6 +169,7 @@ mod tests {
             message_group: None,
             delay: Some(Duration::from_secs(3)),
             priority: None,
+            lite_topic: None,
             queue: None,
             count: 1,
         };

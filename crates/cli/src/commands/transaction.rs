@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 use clap::Subcommand;
-use model::admin::{AdminOp, DecidedOutcome, TransactionDescription, TransactionEnd, TransactionList};
+use model::admin::{
+    DecidedOutcome, TransactionDescription, TransactionEnd, TransactionEndRequest, TransactionList,
+    TransactionListRequest,
+};
 use serde_json::json;
 
 use crate::commands::group::GroupArg;
@@ -42,12 +45,8 @@ pub enum Command {
 pub(crate) async fn run(server: &Server, format: Format, command: Command) -> Result<()> {
     match command {
         Command::List { topic, group, after, max } => {
-            let request = json!({
-                "topic": topic.map(|topic| topic.0),
-                "group": group.map(|group| group.0),
-                "after": after,
-                "max": max,
-            });
+            let (topic, group) = (topic.map(|topic| topic.0), group.map(|group| group.0));
+            let request = TransactionListRequest { topic, group, after, max: Some(max) };
             list(server, format, &request).await
         }
         Command::Commit { position } => end(server, format, position, DecidedOutcome::Commit).await,
@@ -55,17 +54,12 @@ pub(crate) async fn run(server: &Server, format: Format, command: Command) -> Re
     }
 }
 
-fn path<O: AdminOp>() -> String {
-    format!("/api/v1/operations/{}", O::NAME)
-}
-
-async fn list(server: &Server, format: Format, request: &serde_json::Value) -> Result<()> {
-    let answer = server.post(&path::<TransactionList>(), request).await?;
+async fn list(server: &Server, format: Format, request: &TransactionListRequest) -> Result<()> {
+    let transactions = server.operate::<TransactionList>(request).await?;
     if format == Format::Json {
-        output::json(&answer);
+        output::json(&json!(transactions));
         return Ok(());
     }
-    let transactions: Vec<TransactionDescription> = serde_json::from_value(answer)?;
     let row = |t: TransactionDescription| {
         vec![
             t.position.to_string(),
@@ -83,10 +77,9 @@ async fn list(server: &Server, format: Format, request: &serde_json::Value) -> R
 }
 
 async fn end(server: &Server, format: Format, position: u64, outcome: DecidedOutcome) -> Result<()> {
-    let request = json!({ "position": position, "outcome": outcome });
-    let answer = server.post(&path::<TransactionEnd>(), &request).await?;
+    let answer = server.operate::<TransactionEnd>(&TransactionEndRequest { position, outcome }).await?;
     match format {
-        Format::Json => output::json(&answer),
+        Format::Json => output::json(&json!(answer)),
         Format::Text => {
             let done = match outcome {
                 DecidedOutcome::Commit => "committed",

@@ -137,6 +137,30 @@ fn a_walk_with_the_command_line() {
 }
 
 #[test]
+fn timers_and_lite_topics_are_seen_from_the_command_line() {
+    let server = Server::start(&["--ephemeral"]);
+    server.succeed(&["topic", "create", "later", "--type", "delay"]);
+    server.succeed(&["send", "later", "-b", "x", "-k", "k1", "--delay", "1h"]);
+    let page: Value =
+        serde_json::from_str(&server.succeed(&["timer", "list", "later", "--json"])).expect("JSON");
+    let id = page["timers"][0]["message_id"].as_str().expect("one waits").to_owned();
+    let listed = server.succeed(&["timer", "list", "later"]);
+    assert!(listed.contains(&id) && listed.contains("k1"), "{listed}");
+    assert_eq!(server.succeed(&["timer", "delete", "later", &id]).trim(), "1 cancelled");
+    assert!(!server.succeed(&["timer", "list", "later"]).contains(&id));
+
+    server.succeed(&["topic", "create", "chats", "--type", "lite"]);
+    server.succeed(&["group", "create", "readers", "--attribute", "lite.bind.topic=chats"]);
+    assert!(server.succeed(&["group", "describe", "readers", "--json"]).contains("lite.bind.topic"));
+    server.succeed(&["send", "chats", "-b", "hello", "--lite-topic", "chat-1"]);
+    assert!(server.succeed(&["lite", "list", "chats"]).contains("chat-1"));
+    assert!(server.succeed(&["lite", "describe", "chats", "chat-1"]).contains("chat-1"));
+    server.succeed(&["lite", "delete", "chats", "chat-1"]);
+    assert!(server.succeed(&["lite", "describe", "chats", "chat-1"]).contains("no such lite topic"));
+    assert!(server.fail(&["timer", "list", "nowhere"]).contains("does not exist"));
+}
+
+#[test]
 fn a_stop_is_in_order_and_the_log_is_clean() {
     let server = Server::start(&["serve", "--data-dir", "data"]);
     server.succeed(&["topic", "create", "demo"]);

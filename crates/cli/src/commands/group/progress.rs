@@ -68,12 +68,11 @@ async fn run<O>(server: &Server, format: Format, request: &O::Request) -> Result
 where
     O: AdminOp<Response = Vec<QueueOffset>>,
 {
-    let answer = server.post(&format!("/api/v1/operations/{}", O::NAME), &json!(request)).await?;
+    let moved = server.operate::<O>(request).await?;
     if format == Format::Json {
-        output::json(&answer);
+        output::json(&json!(moved));
         return Ok(());
     }
-    let moved: Vec<QueueOffset> = serde_json::from_value(answer)?;
     let rows =
         moved.into_iter().map(|q| vec![q.topic.to_string(), q.queue.to_string(), q.offset.to_string()]);
     output::line(&output::table(&["TOPIC", "QUEUE", "NEXT"], rows));
