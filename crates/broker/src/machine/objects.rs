@@ -11,7 +11,7 @@
 //! r/<name>                    number of a deleted group whose progress is kept, u32
 //! d/<topic u32 BE><minute u64 BE><split u8>   identities whose window ends in the minute, see `dedup`
 //! w/<day i64 BE>              what is due in the minutes of a day, see `Due::encode_day`
-//! m/machine                   next topic id u32, next group id u32
+//! m/machine                   next topic id u32, next group id u32, format u32
 //! ```
 
 use model::{GroupConfig, GroupName, Lsn, StreamId, TopicConfig, TopicName};
@@ -26,6 +26,9 @@ use super::halves::Half;
 use super::state::CursorKey;
 
 const MACHINE: &[u8] = b"m/machine";
+/// What the objects and records of the machine look like. To be raised with every change after which
+/// older data cannot be read as it stands.
+const FORMAT: u32 = 2;
 const NEXT_HALF: &[u8] = b"n/halves";
 
 #[derive(Serialize, Deserialize)]
@@ -83,6 +86,15 @@ fn damaged(key: &[u8], reason: impl ToString) -> ApplyError {
     ApplyError { lsn: Lsn::ZERO, kind: 0, reason }
 }
 
+/// Read before all else: other data must not be taken for damaged data.
+fn check_format(key: &[u8], format: u32) -> Result<(), ApplyError> {
+    if format == FORMAT {
+        return Ok(());
+    }
+    let other = format!("the data is of format {format}, this version of Apogee reads format {FORMAT}");
+    Err(damaged(key, other))
+}
+
 impl BrokerMachine {
     pub(super) fn store_objects(&mut self, views: &mut Views) {
         for id in std::mem::take(&mut self.dirty.topics) {
@@ -122,6 +134,7 @@ impl BrokerMachine {
         let mut writer = Writer(&mut bytes);
         writer.u32(self.next_topic_id);
         writer.u32(self.next_group_id);
+        writer.u32(FORMAT);
         views.put_object(MACHINE, &bytes);
         for day in self.due.take_dirty_days() {
             bytes.clear();
@@ -171,6 +184,7 @@ impl BrokerMachine {
                 let mut from = Reader(value);
                 self.next_topic_id = from.u32().map_err(bad)?;
                 self.next_group_id = from.u32().map_err(bad)?;
+                check_format(key, from.u32().unwrap_or(1))?;
             }
             Some(b't') => {
                 let Numbered::<TopicConfig> { id, config } =
@@ -217,5 +231,17 @@ impl BrokerMachine {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_of_another_format_is_refused_by_its_name() {
+        assert!(check_format(MACHINE, FORMAT).is_ok());
+        let refused = check_format(MACHINE, 1).expect_err("refused").reason;
+        assert!(refused.contains("format 1") && refused.contains("reads format 2"), "{refused}");
     }
 }
