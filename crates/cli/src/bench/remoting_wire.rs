@@ -26,20 +26,26 @@ pub(crate) struct RemotingWire {
     queues: u32,
     /// Where each queue is read on. A worker has its queues to itself.
     offsets: Mutex<HashMap<u32, i64>>,
-    from_end: bool,
     ids: AtomicU64,
     id_prefix: u64,
 }
 
 pub(crate) async fn connect(run: &Run) -> Result<RemotingWire> {
     let client = Client::connect(&run.doors, run.args.broker).await?;
+    let topic = run.args.topic.0.to_string();
+    let mut offsets = HashMap::new();
+    if run.args.mode == Mode::Endtoend {
+        // Before anything is sent: who looked for the end later would miss what came meanwhile.
+        for queue in 0..run.args.queues {
+            offsets.insert(queue, client.max_offset(&topic, queue).await?);
+        }
+    }
     Ok(RemotingWire {
         client,
-        topic: run.args.topic.0.to_string(),
+        topic,
         group: run.args.group.0.to_string(),
         queues: run.args.queues,
-        offsets: Mutex::default(),
-        from_end: run.args.mode == Mode::Endtoend,
+        offsets: Mutex::new(offsets),
         ids: AtomicU64::new(0),
         id_prefix: run.doors.chance.next_u64(),
     })
@@ -59,11 +65,7 @@ impl RemotingWire {
         if let Some(offset) = known {
             return Ok(offset);
         }
-        let offset = if self.from_end {
-            self.client.max_offset(&self.topic, queue).await?
-        } else {
-            self.client.query_offset(&self.group, &self.topic, queue).await?.unwrap_or(0)
-        };
+        let offset = self.client.query_offset(&self.group, &self.topic, queue).await?.unwrap_or(0);
         self.offsets.lock().insert(queue, offset);
         Ok(offset)
     }

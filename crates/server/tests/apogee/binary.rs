@@ -1,8 +1,9 @@
 //! The binary itself: command line in, output and exit status out.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,12 +14,11 @@ const APOGEE: &str = env!("CARGO_BIN_EXE_apogee");
 /// A server process; killed when dropped.
 struct Server {
     child: Child,
+    out: BufReader<ChildStdout>,
+    /// What it has said so far: where it listens.
+    banner: String,
     http: SocketAddr,
     folder: TempDir,
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
 fn apogee(folder: &Path) -> Command {
@@ -30,24 +30,28 @@ fn apogee(folder: &Path) -> Command {
 impl Server {
     fn start(args: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let http = free_address();
         let mut command = apogee(folder.path());
-        for (name, address) in [
-            ("NAMESRV", free_address()),
-            ("BROKER", free_address()),
-            ("GRPC", free_address()),
-            ("HTTP", http),
-        ] {
-            command.env(format!("APOGEE_LISTEN_{name}"), address.to_string());
+        for name in ["NAMESRV", "BROKER", "GRPC", "HTTP"] {
+            command.env(format!("APOGEE_LISTEN_{name}"), "127.0.0.1:0");
         }
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let server = Self { child: command.spawn().expect("it starts"), http, folder };
-        let patience = Instant::now() + Duration::from_secs(20);
-        while !server.tool(&["topic", "list"]).status.success() {
-            assert!(Instant::now() < patience, "it does not serve");
-            std::thread::sleep(Duration::from_millis(20));
+        let mut child = command.spawn().expect("it starts");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let http = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Self { child, out, banner: String::new(), http, folder };
+        while !server.banner.contains("\n  data ") {
+            let read = server.out.read_line(&mut server.banner).expect("text");
+            assert_ne!(read, 0, "it ended without serving: {}", server.banner);
         }
+        server.http = server.listens("HTTP: health, metrics, administration");
         server
+    }
+
+    /// The address that its banner names for `what`.
+    fn listens(&self, what: &str) -> SocketAddr {
+        let line = self.banner.lines().find_map(|line| line.trim().strip_prefix(what));
+        let address = line.unwrap_or_else(|| panic!("no `{what}` in {}", self.banner)).trim();
+        address.trim_start_matches("http://").parse().expect("an address")
     }
 
     fn tool(&self, args: &[&str]) -> Output {
@@ -73,9 +77,9 @@ impl Server {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill is there").success());
         let status = self.child.wait().expect("it ends");
-        let (mut out, mut log) = (String::new(), String::new());
-        std::io::Read::read_to_string(&mut self.child.stdout.take().expect("piped"), &mut out).expect("text");
-        std::io::Read::read_to_string(&mut self.child.stderr.take().expect("piped"), &mut log).expect("text");
+        let (mut out, mut log) = (std::mem::take(&mut self.banner), String::new());
+        self.out.read_to_string(&mut out).expect("text");
+        self.child.stderr.take().expect("piped").read_to_string(&mut log).expect("text");
         (status.success(), out, log)
     }
 }
@@ -222,16 +226,8 @@ fn mistakes_end_the_start_with_a_word() {
 fn the_load_generator_measures() {
     let server = Server::start(&["--ephemeral"]);
     let log = |args: &[&str]| -> Value { serde_json::from_str(&server.succeed(args)).expect("JSON") };
-    // The ports are those of the environment of the server; the generator is told.
-    let ports = |name: &str| {
-        let path = format!("/proc/{}/environ", server.child.id());
-        let all = std::fs::read(path).expect("it runs");
-        let key = format!("APOGEE_LISTEN_{name}=");
-        all.split(|b| *b == 0)
-            .find_map(|pair| text(pair).strip_prefix(&key).map(str::to_owned))
-            .expect("it is set")
-    };
-    let (broker, grpc) = (ports("BROKER"), ports("GRPC"));
+    let broker = server.listens("RocketMQ 4.x clients, broker").to_string();
+    let grpc = server.listens("RocketMQ 5.x clients, endpoints").to_string();
     for (protocol, address) in [("remoting", ("--broker", &broker)), ("grpc", ("--endpoint", &grpc))] {
         let run = |mode: &str, more: &[&str]| {
             let mut args = vec![

@@ -31,7 +31,8 @@ final class Consuming {
             .add("simple-consume", Consuming::simple)
             .add("tag-filter", Consuming::tagFilter)
             .add("long-poll", Consuming::longPoll)
-            .add("long-poll-push", Consuming::longPollPush);
+            .add("long-poll-push", Consuming::longPollPush)
+            .add("push-renew", Consuming::pushRenew);
     }
 
     /** What was acknowledged does not come again to the group's next consumer. */
@@ -126,6 +127,35 @@ final class Consuming {
                 long waitedMs = (System.nanoTime() - sent) / 1_000_000;
                 that("woken after " + waitedMs + " ms", waitedMs < 1_000);
             }
+        }
+    }
+
+    /** A listener that works for longer than the minute that the server hides a message: it is hidden on. */
+    private static void pushRenew() throws Exception {
+        String topic = Harness.topic(1);
+        Duration work = Duration.ofSeconds(75);
+        Inbox begun = new Inbox();
+        Inbox ended = new Inbox();
+        try (Producer producer = producer(topic);
+                Listening consumer = pushConsumer(Harness.group(), topic, "*", ended, letter -> {
+                    begun.put(letter);
+                    pause(work);
+                    return true;
+                })) {
+            producer.send(message(topic, "slow"));
+            ended.await(1, work.plus(PATIENCE));
+            ended.expectSilence(Duration.ofSeconds(3));
+        }
+        equal("begun", 1, begun.letters().size());
+        equal("attempt", 1, begun.letters().get(0).attempt());
+    }
+
+    /** What a listener does for so long. */
+    private static void pause(Duration work) {
+        try {
+            Thread.sleep(work.toMillis());
+        } catch (InterruptedException stopped) {
+            Thread.currentThread().interrupt();
         }
     }
 
