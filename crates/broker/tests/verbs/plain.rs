@@ -1,163 +1,55 @@
-//! The verbs over a real store in a temporary folder.
-#![expect(clippy::disallowed_methods, reason = "tests run on the real runtime")]
+//! Plain messages at the verbs: sending, receiving, fetching, settling, offsets, queries.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::Doors;
-use broker::{Broker, BrokerConfig, Setup};
-use model::admin::{self, GroupPut, GroupPutRequest, TopicPut, TopicPutRequest};
 use model::verbs::{
-    AckError, Batches, CommitOffset, Fetch, FetchOutcome, KeyKind, MessageQuery, OffsetAnswer,
-    OffsetQuestion, Publish, PublishError, QueueChoice, Receive, Seek, SeekTo, SendBack, SendBackDelay,
-    Settle, StartFrom,
+    AckError, CommitOffset, Fetch, FetchOutcome, Fetched, KeyKind, MessageQuery, OffsetAnswer,
+    OffsetQuestion, Publish, PublishError, PublishedMessage, QueueChoice, Receive, Seek, SeekTo, SendBack,
+    SendBackDelay, Settle, StartFrom,
 };
-use model::{
-    Delivery, Filter, GroupConfig, GroupName, Messaging, NewMessage, Offset, Properties, QueueId, Session,
-    TopicConfig, TopicName,
-};
-use replica::ReplicaConfig;
-use store::{Repair, StoreConfig};
-use tempfile::TempDir;
+use model::{Filter, GroupConfig, Messaging, NewMessage, Offset, QueueId, Session, TopicConfig};
 
-fn topic(name: &str) -> TopicName {
-    TopicName::new(name).expect("legal")
+use crate::bench::{Bench, bodies, fetch_request, group, message, publish_request, receive_request, topic};
+
+async fn bench(queues: u32) -> Bench {
+    let bench = Bench::new();
+    bench.put_topic(TopicConfig::new(topic("t"), queues)).await.expect("created");
+    bench.put_group(GroupConfig::new(group("g"))).await.expect("created");
+    bench
 }
 
-fn group(name: &str) -> GroupName {
-    GroupName::new(name).expect("legal")
+/// A message that is found by its body.
+fn keyed(body: &str) -> NewMessage {
+    message(body, &[("TAGS", "a"), ("KEYS", body)])
 }
 
-fn message(body: &str, tag: &str) -> NewMessage {
-    let mut properties = Properties::new();
-    properties.push("TAGS", tag);
-    properties.push("KEYS", body);
-    NewMessage {
-        body: body.as_bytes().to_vec().into(),
-        properties,
-        flag: 0,
-        system_flags: 0,
-        born_ms: 1,
-        born_host: ([127, 0, 0, 1], 1).into(),
-        reconsume_times: 0,
+async fn send(bench: &Bench, queue: u32, bodies: &[&str]) -> Vec<PublishedMessage> {
+    let mut sent = Vec::new();
+    for body in bodies {
+        let queue = QueueChoice::Queue(QueueId(queue));
+        let request = Publish { queue, check_kind: true, ..publish_request(vec![keyed(body)]) };
+        sent.extend(bench.publish(request).await.expect("stored"));
     }
+    sent
 }
 
-struct Bench {
-    dir: TempDir,
-    broker: Arc<Broker>,
-    session: Session,
-}
-
-fn open(dir: &TempDir) -> Arc<Broker> {
-    let setup = Setup {
-        dir: dir.path().join("data"),
-        broker: BrokerConfig::default(),
-        replica: ReplicaConfig::default(),
-        store: StoreConfig::default(),
-        repair: Repair::Refuse,
-    };
-    Broker::open(&Doors::system(), &setup).expect("opens")
-}
-
-impl Bench {
-    async fn new(queues: u32) -> Self {
-        let dir = TempDir::new().expect("a folder");
-        let bench = Self { broker: open(&dir), dir, session: Session::internal() };
-        let config = TopicConfig::new(topic("t"), queues);
-        let request = TopicPutRequest { config, update: false };
-        admin::run::<TopicPut>(&*bench.broker, &bench.session, request).await.expect("created");
-        bench.put_group(GroupConfig::new(group("g"))).await;
-        bench
-    }
-
-    async fn put_group(&self, config: GroupConfig) {
-        let request = GroupPutRequest { config, update: true };
-        admin::run::<GroupPut>(&*self.broker, &self.session, request).await.expect("created");
-    }
-
-    async fn restart(&mut self) {
-        self.broker.shutdown().await.expect("closes");
-        self.broker = open(&self.dir);
-    }
-
-    async fn send(&self, queue: u32, bodies: &[&str]) -> Vec<model::verbs::PublishedMessage> {
-        let mut sent = Vec::new();
-        for body in bodies {
-            let request = Publish {
-                topic: topic("t"),
-                queue: QueueChoice::Queue(QueueId(queue)),
-                messages: vec![message(body, "a")],
-                producer_group: None,
-                auto_create: None,
-                check_kind: true,
-            };
-            sent.extend(self.broker.publish(&self.session, request).await.expect("stored").entries);
-        }
-        sent
-    }
-
-    fn receive_request(wait_ms: i64) -> Receive {
-        Receive {
-            group: group("g"),
-            topic: topic("t"),
-            queue: None,
-            filter: Filter::all(),
-            max_messages: 32,
-            invisible_ms: 60_000,
-            wait_ms,
-            attempt_id: None,
-            ordered: None,
-            start: StartFrom::First,
-            client_id: "c".to_owned(),
-        }
-    }
-
-    async fn receive(&self, request: Receive) -> Vec<Delivery> {
-        self.broker.receive(&self.session, request).await.expect("received").deliveries
-    }
-
-    /// Until a call waits. A call that came after a message would be told of it at once.
-    async fn one_waits(&self) {
-        let waits = async {
-            while self.broker.waiting() == 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), waits).await.expect("a call waits");
-    }
-
-    async fn fetch(&self, topic_name: &str, offset: u64, wait_ms: i64) -> model::verbs::Fetched {
-        let request = Fetch {
-            group: None,
-            topic: topic(topic_name),
-            queue: QueueId(0),
-            offset: Offset(offset),
-            max_messages: 32,
-            max_bytes: 1 << 20,
-            filter: Filter::all(),
-            wait_ms,
-            batches: Batches::Unpacked,
-        };
-        self.broker.fetch(&self.session, request).await.expect("fetched")
-    }
-}
-
-fn bodies(deliveries: &[Delivery]) -> Vec<String> {
-    deliveries.iter().map(|d| String::from_utf8_lossy(&d.message.body()).into_owned()).collect()
+async fn fetch(bench: &Bench, topic_name: &str, offset: u64, wait_ms: i64) -> Fetched {
+    bench.fetch(Fetch { topic: topic(topic_name), wait_ms, ..fetch_request(offset) }).await
 }
 
 #[tokio::test]
 async fn what_is_sent_is_received_once_and_acked() {
-    let bench = Bench::new(2).await;
-    bench.send(0, &["a", "b"]).await;
-    bench.send(1, &["c"]).await;
-    let deliveries = bench.receive(Bench::receive_request(0)).await;
+    let bench = bench(2).await;
+    send(&bench, 0, &["a", "b"]).await;
+    send(&bench, 1, &["c"]).await;
+    let deliveries = bench.receive(receive_request()).await;
     let mut got = bodies(&deliveries);
     got.sort();
     assert_eq!(got, ["a", "b", "c"]);
     assert!(deliveries.iter().all(|d| d.attempt == 1 && d.message.topic() == "t"));
-    assert!(bench.receive(Bench::receive_request(0)).await.is_empty(), "all are in flight");
+    assert!(bench.receive(receive_request()).await.is_empty(), "all are in flight");
     let receipts: Vec<_> = deliveries.iter().map(|d| d.receipt.clone()).collect();
     assert!(bench.broker.ack(&bench.session, receipts.clone()).await.iter().all(Result::is_ok));
     let again = bench.broker.ack(&bench.session, receipts).await;
@@ -166,9 +58,9 @@ async fn what_is_sent_is_received_once_and_acked() {
 
 #[tokio::test]
 async fn an_unacked_message_comes_again_under_its_own_topic() {
-    let bench = Bench::new(1).await;
-    bench.send(0, &["a"]).await;
-    let request = Receive { invisible_ms: 50, ..Bench::receive_request(0) };
+    let bench = bench(1).await;
+    send(&bench, 0, &["a"]).await;
+    let request = Receive { invisible_ms: 50, ..receive_request() };
     let first = bench.receive(request.clone()).await;
     assert_eq!(bodies(&first), ["a"]);
     let second = bench.receive(Receive { wait_ms: 10_000, ..request }).await;
@@ -183,9 +75,9 @@ async fn an_unacked_message_comes_again_under_its_own_topic() {
 
 #[tokio::test]
 async fn an_extension_replaces_the_receipt() {
-    let bench = Bench::new(1).await;
-    bench.send(0, &["a"]).await;
-    let first = bench.receive(Bench::receive_request(0)).await.remove(0).receipt;
+    let bench = bench(1).await;
+    send(&bench, 0, &["a"]).await;
+    let first = bench.receive(receive_request()).await.remove(0).receipt;
     let longer = bench.broker.extend(&bench.session, first.clone(), 30_000).await.expect("extended");
     let results = bench.broker.ack(&bench.session, vec![first, longer]).await;
     assert!(matches!(results[0], Err(AckError::Stale)) && results[1].is_ok());
@@ -193,72 +85,63 @@ async fn an_extension_replaces_the_receipt() {
 
 #[tokio::test]
 async fn a_waiting_receiver_is_woken() {
-    let bench = Bench::new(1).await;
+    let bench = bench(1).await;
     let broker = Arc::clone(&bench.broker);
     let waiting = tokio::spawn(async move {
         broker
-            .receive(&Session::internal(), Bench::receive_request(20_000))
+            .receive(&Session::internal(), Receive { wait_ms: 20_000, ..receive_request() })
             .await
             .expect("received")
             .deliveries
     });
-    bench.send(0, &["a"]).await;
+    send(&bench, 0, &["a"]).await;
     let got = tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("woken").expect("no panic");
     assert_eq!(bodies(&got), ["a"]);
 }
 
 #[tokio::test]
 async fn a_fetcher_reads_waits_and_is_told_where_to_go_on() {
-    let bench = Bench::new(1).await;
-    bench.send(0, &["a", "b"]).await;
-    let found = bench.fetch("t", 0, 0).await;
+    let bench = bench(1).await;
+    send(&bench, 0, &["a", "b"]).await;
+    let found = fetch(&bench, "t", 0, 0).await;
     assert_eq!((found.outcome, found.messages.len(), found.next), (FetchOutcome::Found, 2, Offset(2)));
-    assert_eq!(bench.fetch("t", 2, 0).await.outcome, FetchOutcome::AtEnd);
-    let beyond = bench.fetch("t", 9, 0).await;
+    assert_eq!(fetch(&bench, "t", 2, 0).await.outcome, FetchOutcome::AtEnd);
+    let beyond = fetch(&bench, "t", 9, 0).await;
     assert_eq!((beyond.outcome, beyond.next), (FetchOutcome::OutOfRange, Offset(2)));
     let broker = Arc::clone(&bench.broker);
     let waiting = tokio::spawn(async move {
-        let request = Fetch {
-            group: None,
-            topic: topic("t"),
-            queue: QueueId(0),
-            offset: Offset(2),
-            max_messages: 32,
-            max_bytes: 1 << 20,
-            filter: Filter::sql92("TAGS = 'a' AND KEYS = 'd'"),
-            wait_ms: 20_000,
-            batches: Batches::Unpacked,
-        };
+        let filter = Filter::sql92("TAGS = 'a' AND KEYS = 'd'");
+        let request = Fetch { filter, wait_ms: 20_000, ..fetch_request(2) };
         broker.fetch(&Session::internal(), request).await.expect("fetched")
     });
     bench.one_waits().await;
-    bench.send(0, &["c", "d"]).await;
+    send(&bench, 0, &["c", "d"]).await;
     let one = tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("woken").expect("no panic");
     assert_eq!((one.outcome, one.messages.len(), one.next), (FetchOutcome::Found, 1, Offset(4)));
 }
 
 #[tokio::test]
 async fn state_survives_a_restart() {
-    let mut bench = Bench::new(1).await;
-    bench.send(0, &["a", "b", "c"]).await;
-    let request = Receive { max_messages: 2, ..Bench::receive_request(0) };
+    let mut bench = bench(1).await;
+    send(&bench, 0, &["a", "b", "c"]).await;
+    let request = Receive { max_messages: 2, ..receive_request() };
     let deliveries = bench.receive(request).await;
     assert_eq!(bodies(&deliveries), ["a", "b"]);
     assert!(bench.broker.ack(&bench.session, vec![deliveries[0].receipt.clone()]).await[0].is_ok());
     bench.restart().await;
-    assert_eq!(bodies(&bench.receive(Bench::receive_request(0)).await), ["c"], "b is still in flight");
+    assert_eq!(bodies(&bench.receive(receive_request()).await), ["c"], "b is still in flight");
     assert!(bench.broker.ack(&bench.session, vec![deliveries[1].receipt.clone()]).await[0].is_ok());
     bench.restart().await;
-    bench.send(0, &["d"]).await;
-    let found = bench.fetch("t", 0, 0).await;
+    send(&bench, 0, &["d"]).await;
+    let found = fetch(&bench, "t", 0, 0).await;
     assert_eq!(found.max, Offset(4));
     assert_eq!(found.messages.iter().map(|m| m.body()).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
 }
 
 #[tokio::test]
 async fn a_message_sent_back_is_read_from_the_retry_topic() {
-    let bench = Bench::new(1).await;
-    let sent = bench.send(0, &["a"]).await.remove(0);
+    let bench = bench(1).await;
+    let sent = send(&bench, 0, &["a"]).await.remove(0);
     let back = |lsn, delay| {
         Settle::SendBack(SendBack {
             group: group("g"),
@@ -269,7 +152,7 @@ async fn a_message_sent_back_is_read_from_the_retry_topic() {
         })
     };
     bench.broker.settle(&bench.session, back(sent.lsn, SendBackDelay::Level(1))).await.expect("sent back");
-    let again = bench.fetch("%RETRY%g", 0, 10_000).await;
+    let again = fetch(&bench, "%RETRY%g", 0, 10_000).await;
     assert_eq!(again.outcome, FetchOutcome::Found);
     let retried = &again.messages[0];
     assert_eq!((retried.topic(), retried.reconsume_times()), ("%RETRY%g", 1));
@@ -280,54 +163,46 @@ async fn a_message_sent_back_is_read_from_the_retry_topic() {
         .settle(&bench.session, back(retried.lsn(), SendBackDelay::Schedule))
         .await
         .expect("sent back");
-    let dead = bench.fetch("%DLQ%g", 0, 0).await;
+    let dead = fetch(&bench, "%DLQ%g", 0, 0).await;
     assert_eq!(dead.messages[0].property("DLQ_ORIGIN_TOPIC"), Some("t"), "one retry was allowed");
 }
 
 #[tokio::test]
 async fn a_dead_letter_ends_its_delivery() {
-    let bench = Bench::new(1).await;
-    bench.send(0, &["a"]).await;
-    let receipt = bench.receive(Bench::receive_request(0)).await.remove(0).receipt;
+    let bench = bench(1).await;
+    send(&bench, 0, &["a"]).await;
+    let receipt = bench.receive(receive_request()).await.remove(0).receipt;
     let settle = Settle::DeadLetter { receipt: receipt.clone(), max_attempts: None };
     bench.broker.settle(&bench.session, settle).await.expect("forwarded");
-    assert_eq!(bench.fetch("%DLQ%g", 0, 0).await.messages[0].body(), "a");
+    assert_eq!(fetch(&bench, "%DLQ%g", 0, 0).await.messages[0].body(), "a");
     assert!(matches!(bench.broker.ack(&bench.session, vec![receipt]).await[0], Err(AckError::Stale)));
 }
 
 #[tokio::test]
 async fn a_timed_message_comes_when_it_is_due_and_not_before() {
-    let mut bench = Bench::new(1).await;
-    let mut new = message("later", "a");
+    let mut bench = bench(1).await;
+    let mut new = keyed("later");
     let due_ms = Doors::system().clock.now_ms() + 700;
     new.properties.push("TIMER_DELIVER_MS", &due_ms.to_string());
-    let request = Publish {
-        topic: topic("t"),
-        queue: QueueChoice::Any,
-        messages: vec![new],
-        producer_group: None,
-        auto_create: None,
-        check_kind: false,
-    };
-    bench.broker.publish(&bench.session, request).await.expect("stored");
-    assert_eq!(bench.fetch("t", 0, 0).await.outcome, FetchOutcome::AtEnd);
+    bench.publish(publish_request(vec![new])).await.expect("stored");
+    assert_eq!(fetch(&bench, "t", 0, 0).await.outcome, FetchOutcome::AtEnd);
     bench.restart().await;
-    let found = bench.fetch("t", 0, 10_000).await;
+    let found = fetch(&bench, "t", 0, 10_000).await;
     assert_eq!(found.messages[0].body(), "later");
     assert!(found.messages[0].stored_ms() >= due_ms);
     bench.restart().await;
-    assert_eq!(bench.fetch("t", 0, 0).await.max, Offset(1), "it fired once");
+    assert_eq!(fetch(&bench, "t", 0, 0).await.max, Offset(1), "it fired once");
 }
 
 #[tokio::test]
 async fn an_ordered_group_blocks_a_queue_and_repeats_an_attempt() {
-    let bench = Bench::new(1).await;
-    bench.put_group(GroupConfig { ordered: true, ..GroupConfig::new(group("g")) }).await;
-    bench.send(0, &["a", "b", "c"]).await;
+    let bench = bench(1).await;
+    bench.put_group(GroupConfig { ordered: true, ..GroupConfig::new(group("g")) }).await.expect("changed");
+    send(&bench, 0, &["a", "b", "c"]).await;
     let with = |attempt: &str, max_messages| Receive {
         attempt_id: Some(attempt.to_owned()),
         max_messages,
-        ..Bench::receive_request(0)
+        ..receive_request()
     };
     let first = bench.receive(with("one", 2)).await;
     assert_eq!(bodies(&first), ["a", "b"]);
@@ -342,8 +217,8 @@ async fn an_ordered_group_blocks_a_queue_and_repeats_an_attempt() {
 
 #[tokio::test]
 async fn offsets_are_committed_sought_and_asked_for() {
-    let bench = Bench::new(1).await;
-    bench.send(0, &["a", "b", "c"]).await;
+    let bench = bench(1).await;
+    send(&bench, 0, &["a", "b", "c"]).await;
     let committed = OffsetQuestion::Committed { group: group("g"), topic: topic("t"), queue: QueueId(0) };
     let none = bench.broker.offset(&bench.session, committed.clone()).await.expect("answered");
     assert_eq!(none, OffsetAnswer::None { start_at_zero: true });
@@ -351,16 +226,16 @@ async fn offsets_are_committed_sought_and_asked_for() {
     bench.broker.commit_offset(&bench.session, commit).await.expect("committed");
     let two = bench.broker.offset(&bench.session, committed.clone()).await.expect("answered");
     assert_eq!(two, OffsetAnswer::Offset(Offset(2)));
-    assert_eq!(bodies(&bench.receive(Bench::receive_request(0)).await), ["c"], "receivers go on from there");
+    assert_eq!(bodies(&bench.receive(receive_request()).await), ["c"], "receivers go on from there");
     let seek = Seek { group: group("g"), topic: topic("t"), queue: None, to: SeekTo::First, force: true };
     bench.broker.seek(&bench.session, seek).await.expect("sought");
-    assert_eq!(bodies(&bench.receive(Bench::receive_request(0)).await), ["a", "b", "c"]);
+    assert_eq!(bodies(&bench.receive(receive_request()).await), ["a", "b", "c"]);
 }
 
 #[tokio::test]
 async fn messages_are_found_by_key_and_position() {
-    let bench = Bench::new(1).await;
-    let sent = bench.send(0, &["a", "b"]).await;
+    let bench = bench(1).await;
+    let sent = send(&bench, 0, &["a", "b"]).await;
     let by_key = |key: &str| MessageQuery::Key {
         topic: topic("t"),
         key: key.to_owned(),
@@ -379,29 +254,24 @@ async fn messages_are_found_by_key_and_position() {
 
 #[tokio::test]
 async fn what_is_illegal_is_refused() {
-    let bench = Bench::new(1).await;
+    let bench = bench(1).await;
     let publish = |name: &str, queue, new: NewMessage| Publish {
         topic: topic(name),
         queue: QueueChoice::Queue(QueueId(queue)),
-        messages: vec![new],
-        producer_group: None,
-        auto_create: None,
         check_kind: true,
+        ..publish_request(vec![new])
     };
-    let refused = async |request| bench.broker.publish(&bench.session, request).await.expect_err("refused");
-    assert!(matches!(refused(publish("none", 0, message("a", "a"))).await, PublishError::TopicNotFound(_)));
-    assert!(matches!(
-        refused(publish("t", 1, message("a", "a"))).await,
-        PublishError::QueueOutOfRange { .. }
-    ));
-    let mut big = message("a", "a");
+    let refused = async |request| bench.publish(request).await.expect_err("refused");
+    assert!(matches!(refused(publish("none", 0, keyed("a"))).await, PublishError::TopicNotFound(_)));
+    assert!(matches!(refused(publish("t", 1, keyed("a"))).await, PublishError::QueueOutOfRange { .. }));
+    let mut big = keyed("a");
     big.body = vec![0; model::limits::BODY_BYTES_MAX + 1].into();
     assert!(matches!(refused(publish("t", 0, big)).await, PublishError::BodyTooLarge { .. }));
-    let mut fifo = message("a", "a");
+    let mut fifo = keyed("a");
     fifo.properties.push("__SHARDINGKEY", "k");
     assert!(matches!(refused(publish("t", 0, fifo)).await, PublishError::KindMismatch { .. }));
     for (key, value) in [("TIMER_DELIVER_MS", "soon"), ("TIMER_DELAY_SEC", "3200000000")] {
-        let mut bad = message("a", "a");
+        let mut bad = keyed("a");
         bad.properties.push(key, value);
         let request = Publish { check_kind: false, ..publish("t", 0, bad) };
         assert!(matches!(refused(request).await, PublishError::DeliveryTime(_)), "{key}={value}");
@@ -410,16 +280,16 @@ async fn what_is_illegal_is_refused() {
 
 #[tokio::test]
 async fn a_hundred_receivers_share_without_taking_twice() {
-    let bench = Bench::new(4).await;
+    let bench = bench(4).await;
     for queue in 0..4 {
         let numbers: Vec<String> = (0..100).map(|n| format!("{queue}-{n}")).collect();
-        bench.send(queue, &numbers.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        send(&bench, queue, &numbers.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
     let mut tasks = Vec::new();
     for _ in 0..100 {
         let broker = Arc::clone(&bench.broker);
         tasks.push(tokio::spawn(async move {
-            let request = Receive { max_messages: 16, ..Bench::receive_request(0) };
+            let request = Receive { max_messages: 16, ..receive_request() };
             let mut got = Vec::new();
             loop {
                 let received = broker.receive(&Session::internal(), request.clone()).await.expect("received");
@@ -442,9 +312,9 @@ async fn a_hundred_receivers_share_without_taking_twice() {
 
 #[tokio::test]
 async fn a_new_group_of_a_young_topic_starts_at_its_beginning_also_after_a_restart() {
-    let mut bench = Bench::new(1).await;
-    bench.send(0, &["a", "b"]).await;
+    let mut bench = bench(1).await;
+    send(&bench, 0, &["a", "b"]).await;
     bench.restart().await;
-    let request = Receive { start: StartFrom::Last, ..Bench::receive_request(0) };
+    let request = Receive { start: StartFrom::Last, ..receive_request() };
     assert_eq!(bodies(&bench.receive(request).await), ["a", "b"]);
 }

@@ -1,0 +1,11 @@
+//! The verbs over a real store in a temporary folder; each module has a part of them.
+#![expect(clippy::disallowed_methods, reason = "tests run on the real runtime")]
+
+mod bench;
+mod filters;
+mod kinds;
+mod lite;
+mod order;
+mod plain;
+mod timers;
+mod transactions;
