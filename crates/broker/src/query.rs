@@ -51,7 +51,9 @@ impl Broker {
                     KeyKind::Key | KeyKind::UniqueId => key_hash(&topic, &key),
                 };
                 let found = self.views.lookup_key(hash, begin_ms, end_ms, max, self.committed());
-                let found = found.map_err(Failed::from)?;
+                // The newest that there are, the oldest of them first, as the original answers them.
+                let mut found = found.map_err(Failed::from)?;
+                found.sort_unstable();
                 self.matching(&topic, &key, kind, found).await
             }
         }

@@ -77,6 +77,8 @@ struct Held {
 #[derive(Debug, Clone, Default)]
 struct Progress {
     held: Option<Held>,
+    /// What the newest claim replaced.
+    replaced: Option<Held>,
     /// Settled for good, as far as the client was told.
     end: Option<Told>,
     attempt: u32,
@@ -226,6 +228,7 @@ impl History {
         progress.deliveries += 1;
         progress.end = None;
         progress.place = Some(place);
+        progress.replaced = progress.held;
         progress.held =
             Some(Held { nonce, call, deadline_ms, wall_max_ms, is_durable: false, is_uncertain: false });
         Ok(())
@@ -328,11 +331,24 @@ impl History {
     pub fn extended(&mut self, group: u64, claim: Claim, nonce: u64, deadline_ms: i64) -> Checked {
         let wall_max_ms = self.wall_max_ms;
         let Some(progress) = self.progress(group, claim.id) else { return Ok(()) };
+        let held = progress.held.filter(|held| !held.is_uncertain);
+        if let Some(held) = held.filter(|held| held.nonce > nonce) {
+            // The log says what was first: a delivery came after this extension, and its answer before.
+            let before = progress.replaced.filter(|before| before.nonce == claim.nonce);
+            must(before.is_some(), 22, || {
+                format!("an old receipt of message {} was extended for group {group}", claim.id)
+            })?;
+            let is_repeated = held.call != 0 && before.is_some_and(|before| before.call == held.call);
+            return must(is_repeated || deadline_ms <= wall_max_ms, 18, || {
+                format!("group {group} got message {}, which an extension hid", claim.id)
+            });
+        }
         let is_newest = progress.held.is_some_and(|h| h.nonce == claim.nonce || h.is_uncertain);
         must(is_newest && progress.end != Some(Told::Ok), 22, || {
             format!("an old receipt of message {} was extended for group {group}", claim.id)
         })?;
         let call = progress.held.map_or(0, |h| h.call);
+        progress.replaced = progress.held;
         progress.held =
             Some(Held { nonce, call, deadline_ms, wall_max_ms, is_durable: false, is_uncertain: false });
         Ok(())
@@ -441,6 +457,23 @@ mod tests {
 
     fn broken(result: Checked) -> u8 {
         result.unwrap_err().invariant
+    }
+
+    #[test]
+    fn an_extension_may_be_answered_after_the_delivery_that_followed_it() {
+        let claim = Claim { id: 0, nonce: 10 };
+        for (nonce, deadline_ms, expected) in [(11, 100, None), (11, 500, Some(18)), (13, 100, Some(22))] {
+            let mut h = history(0..1);
+            h.delivered(GROUP, &[delivery(0, 10, 100)], Order::None).unwrap();
+            h.delivered(GROUP, &[delivery(0, 12, 400)], Order::None).unwrap();
+            let told = h.extended(GROUP, claim, nonce, deadline_ms);
+            assert_eq!(told.err().map(|broken| broken.invariant), expected, "{nonce} until {deadline_ms}");
+        }
+        let mut h = history(0..1);
+        h.delivered(GROUP, &[delivery(0, 8, 100)], Order::None).unwrap();
+        h.delivered(GROUP, &[delivery(0, 10, 100)], Order::None).unwrap();
+        h.delivered(GROUP, &[delivery(0, 12, 400)], Order::None).unwrap();
+        assert_eq!(broken(h.extended(GROUP, Claim { id: 0, nonce: 8 }, 11, 100)), 22);
     }
 
     #[test]

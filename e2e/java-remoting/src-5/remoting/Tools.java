@@ -186,13 +186,14 @@ final class Tools {
         List<MessageExt> red = admin
             .queryMessage(cluster, topic, "red", 10, now - 60_000, now + 60_000, "T", null).getMessageList();
         equal("red ones", List.of("a red one", "a red one"), red.stream().map(m -> letter(m).body()).toList());
+        that("the older one first", red.get(0).getStoreTimestamp() < red.get(1).getStoreTimestamp());
         List<MessageExt> keyed = admin.queryMessage(topic, "key-of-blue", 10, now - 60_000, now + 60_000)
             .getMessageList();
         equal("by key", List.of("a blue one"), keyed.stream().map(m -> letter(m).body()).toList());
         equal("by unique id", "a red one", letter(admin.viewMessage(topic, sent.getMsgId())).body());
         equal("by place", "a red one", letter(admin.viewMessage(topic, sent.getOffsetMsgId())).body());
         MessageQueue queue = sent.getMessageQueue();
-        equal("lower", sent.getQueueOffset(), admin.searchLowerBoundaryOffset(queue, red.get(0).getStoreTimestamp()));
+        equal("lower", sent.getQueueOffset(), admin.searchLowerBoundaryOffset(queue, red.get(1).getStoreTimestamp()));
         that("min", admin.minOffset(queue) == 0 && admin.maxOffset(queue) == sent.getQueueOffset() + 1);
         admin.shutdown();
         producer.shutdown();
