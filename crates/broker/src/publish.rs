@@ -338,5 +338,5 @@ pub(crate) fn tag_key_hash(topic: &TopicName, tag: &str) -> u64 {
 /// FNV-1a of `topic#key`.
 pub(crate) fn key_hash(topic: &TopicName, key: &str) -> u64 {
     let bytes = topic.as_str().bytes().chain(std::iter::once(b'#')).chain(key.bytes());
-    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+    crate::streams::fnv1a(bytes)
 }

@@ -24,12 +24,15 @@ pub fn of_due_minute(minute: i64) -> StreamId {
 #[must_use]
 pub fn of_lite(parent_id: u32, name: &str) -> StreamId {
     let bytes = parent_id.to_le_bytes().into_iter().chain(name.bytes());
-    let hash = bytes.fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-    });
+    let hash = fnv1a(bytes);
     let mixed = (hash ^ hash >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     StreamId(LITE << 56 | (mixed ^ mixed >> 31) >> 8)
+}
+
+/// FNV-1a of 64 bits. What it names stands in the log: it stays as it is.
+pub(crate) fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
 #[must_use]

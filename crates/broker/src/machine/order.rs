@@ -18,6 +18,7 @@ use model::group::OrderBy;
 
 use super::cursor::Cursor;
 use super::records::DeliverPart;
+use crate::streams::fnv1a;
 
 /// What a message blocks: the later messages of the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,7 +39,7 @@ impl OrderKey {
         match (by, message_group) {
             (OrderBy::Queue, _) => Self::QUEUE,
             (OrderBy::Key, None | Some("")) => Self::KEYLESS,
-            (OrderBy::Key, Some(group)) => Self(hash(group.as_bytes()).max(Self::FIRST_HASH)),
+            (OrderBy::Key, Some(group)) => Self(fnv1a(group.bytes()).max(Self::FIRST_HASH)),
         }
     }
 
@@ -58,14 +59,7 @@ impl OrderKey {
 /// The name of a receive call as a number; 0 for a call without one.
 #[must_use]
 pub fn attempt_of(attempt_id: &str) -> u64 {
-    if attempt_id.is_empty() { 0 } else { hash(attempt_id.as_bytes()).max(1) }
-}
-
-/// FNV-1a.
-fn hash(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3))
+    if attempt_id.is_empty() { 0 } else { fnv1a(attempt_id.bytes()).max(1) }
 }
 
 /// Keys whose later messages may not go out.
