@@ -57,7 +57,9 @@ impl Tuning {
             java: &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"],
             heaps: Heaps { namesrv: "256m", broker: "1g", proxy: "512m" },
             proxy: ProxyMode::Cluster,
-            broker: "flushDiskType=ASYNC_FLUSH\nmappedFileSizeCommitLog=67108864\n".into(),
+            broker: "flushDiskType=ASYNC_FLUSH\nmappedFileSizeCommitLog=67108864\n\
+                     transactionCheckInterval=5000\ntransactionTimeOut=3000\n"
+                .into(),
         }
     }
 }
@@ -209,7 +211,6 @@ impl Oracle {
                  storePathRootDir={store}\nstorePathCommitLog={store}/commitlog\n\
                  brokerRole=ASYNC_MASTER\n{tuned}\
                  enablePropertyFilter=true\ntraceTopicEnable=true\nrecallMessageEnable=true\n\
-                 transactionCheckInterval=5000\ntransactionTimeOut=3000\n\
                  waitTimeMillsInSendQueue=3000\n"
             ),
         )?;

@@ -217,7 +217,7 @@ impl Apogee {
     }
 }
 
-/// Open transactions are asked about as soon and as often as the oracle does, see `Oracle::write_configuration`.
+/// Open transactions are asked about as soon and as often as the oracle does, see `Tuning::proof`.
 pub(crate) fn quick_checks() -> Vec<(&'static str, String)> {
     vec![
         ("APOGEE_BROKER_TRANSACTION_TIMEOUT_MS", "3000".into()),
