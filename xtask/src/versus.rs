@@ -19,10 +19,12 @@ use crate::{ServerKind, e2e, paths, server_under_test};
 use anyhow::{Context, Result};
 use cases::Case;
 use clap::ValueEnum;
-use contestant::Contestant;
-use record::{Journal, Line, Run};
+use contestant::{Contestant, Round};
+use record::{Durability, Journal, Line, Run};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+const QUICK_PRELUDE_S: u32 = 4;
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Options {
@@ -32,10 +34,10 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',')]
     case: Vec<String>,
     /// Length of each measured window; drains consume what fits such a window.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 4)]
     seconds: u32,
     /// Time under load before the window opens.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 2)]
     warm_up: u32,
     #[arg(long, default_value_t = 3)]
     repetitions: u32,
@@ -43,9 +45,12 @@ pub(crate) struct Options {
     /// it runs has done so.
     #[arg(long, default_value_t = 15)]
     prelude: u32,
-    /// Rounds of each case before the first that counts.
+    /// Rounds before the first that counts, of the first case of each kind of work.
     #[arg(long, default_value_t = 1)]
     rehearsals: u32,
+    /// One round of each case without rehearsals, after a short prelude: to look at while working on something.
+    #[arg(long, conflicts_with_all = ["repetitions", "rehearsals", "prelude"])]
+    quick: bool,
     /// When servers make messages durable.
     #[arg(long, value_enum, default_value_t = Flush::Async)]
     flush: Flush,
@@ -72,6 +77,8 @@ pub(crate) enum Side {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Flush {
+    /// All cases with both soon after the acknowledgement; those that are about flushing also with both before it.
+    All,
     /// Both soon after the acknowledgement.
     Async,
     /// Both before the acknowledgement.
@@ -90,7 +97,34 @@ impl Side {
     }
 }
 
+impl Flush {
+    fn of(self, kind: ServerKind) -> &'static [Durability] {
+        match (self, kind) {
+            (Self::All, _) => &[Durability::Async, Durability::Sync],
+            (Self::Async, _) | (Self::OursSync, ServerKind::Rocketmq) => &[Durability::Async],
+            (Self::Sync, _) | (Self::OursSync, ServerKind::Apogee) => &[Durability::Sync],
+        }
+    }
+
+    /// Whether a server that flushes so has a part in the case.
+    fn has_part(self, flush: Durability, case: &Case) -> bool {
+        self != Self::All || flush == Durability::Async || case.is_about_flush
+    }
+}
+
+impl Options {
+    fn settled(&self) -> Self {
+        let asked = self.clone();
+        if self.quick {
+            Self { repetitions: 1, rehearsals: 0, prelude: QUICK_PRELUDE_S, ..asked }
+        } else {
+            asked
+        }
+    }
+}
+
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let options = &options.settled();
     let cases = cases::chosen(&options.case)?;
     for client in cases::clients(&cases) {
         client.install().with_context(|| format!("cannot install {}", client.name))?;
@@ -103,13 +137,20 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
     let mut contestants = Vec::new();
     for kind in options.server.kinds() {
-        let contestant = Contestant::start(*kind, options, &folder)?;
-        journal.add(Line::Start(contestant.start_record()))?;
-        contestants.push(contestant);
+        for flush in options.flush.of(*kind) {
+            let contestant = Contestant::start(*kind, *flush, options, &folder)?;
+            journal.add(Line::Start(contestant.start_record()))?;
+            contestants.push(contestant);
+        }
     }
     let mut failures = prepare(&cases, options, &mut contestants, &mut journal)?;
+    let mut rehearsed = Vec::new();
     for case in &cases {
-        failures += measure(case, options, &mut contestants, &mut journal)?;
+        let kind_of_work = (case.protocol, case.work);
+        let rehearsals = if rehearsed.contains(&kind_of_work) { 0 } else { options.rehearsals };
+        rehearsed.push(kind_of_work);
+        let plan = Options { rehearsals, ..options.clone() };
+        failures += measure(case, &plan, &mut contestants, &mut journal)?;
     }
     drop(contestants);
 
@@ -152,31 +193,37 @@ fn measure(
     contestants: &mut [Contestant],
     journal: &mut Journal,
 ) -> Result<u32> {
+    let mut parts: Vec<&mut Contestant> = contestants
+        .iter_mut()
+        .filter(|contestant| options.flush.has_part(contestant.flush(), case))
+        .collect();
     let mut failures = 0;
-    let contestants_count = contestants.len();
-    for round in 0..options.rehearsals + options.repetitions {
-        for turn in 0..contestants_count {
-            let contestant = &mut contestants[(turn + round as usize) % contestants_count];
+    for number in 0..options.rehearsals + options.repetitions {
+        let round = Round { number, is_rehearsal: number < options.rehearsals };
+        for contestant in &mut parts {
             match contestant.perform(case, round, options) {
                 Ok(run) => {
                     announce(&run);
                     journal.add(Line::Run(run))?;
                 }
                 Err(error) => {
-                    println!("{:18} {:9} FAILED: {error:#}", case.name, contestant.name());
+                    println!("{:22} {:9} FAILED: {error:#}", case.name, contestant.name());
                     failures += 1;
                 }
             }
         }
+        // The first of a round is the last of the next.
+        parts.rotate_left(1);
     }
     Ok(failures)
 }
 
 fn announce(run: &Run) {
     println!(
-        "{:18} {:9} {:>9.0} msg/s {:>7.1} CPU-s per million, p99 {} us, peak {:.0} MiB, others {:.2} cores{}",
+        "{:22} {:9} {:5} {:>9.0} msg/s {:>7.1} CPU-s per million, p99 {} us, peak {:.0} MiB, others {:.2} cores{}",
         run.case,
         run.server,
+        run.flush.name(),
         run.rate(),
         run.cpu_per_million(),
         run.quantiles.map_or_else(|| "-".to_owned(), |quantiles| quantiles.p99_us.to_string()),

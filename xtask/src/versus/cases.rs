@@ -1,5 +1,7 @@
-//! The cases: which load program, with what work. Names say the protocol first.
+//! The cases: which load program, with what work. Names say the protocol first where both have the same work.
+//! Transactions stand last, because RocketMQ goes on working for a while after them.
 use super::Options;
+use super::load::Places;
 use crate::clients::{self, Client};
 use anyhow::{Result, bail};
 
@@ -8,10 +10,14 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) protocol: Protocol,
     /// First argument of the load program.
-    work: &'static str,
+    pub(crate) work: &'static str,
     /// Further arguments, as the work needs them.
     settings: &'static [(&'static str, u32)],
     extent: Extent,
+    topic_type: &'static str,
+    consumers: Consumers,
+    /// Whether it is also measured with servers that flush before they acknowledge.
+    pub(crate) is_about_flush: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,72 +31,129 @@ pub(crate) enum Protocol {
 enum Extent {
     /// As long as it is asked to be.
     Time,
+    /// Twice as long: its slowest thousandth must be more than a few messages.
+    DoubleTime,
     /// Until all messages are consumed: so many for each second asked for.
     CountPerSecond(u32),
 }
 
-const fn sending(
+/// What groups the operator makes.
+#[derive(Clone, Copy, Debug)]
+enum Consumers {
+    One,
+    Orderly,
+    Popping,
+    Several(u32),
+}
+
+const fn case(
     name: &'static str,
     protocol: Protocol,
     work: &'static str,
+    extent: Extent,
     settings: &'static [(&'static str, u32)],
 ) -> Case {
-    Case { name, protocol, work, settings, extent: Extent::Time }
+    Case {
+        name,
+        protocol,
+        work,
+        settings,
+        extent,
+        topic_type: "NORMAL",
+        consumers: Consumers::One,
+        is_about_flush: false,
+    }
 }
 
-const CASES: [Case; 14] = [
-    sending("remoting-sync-1", Protocol::Remoting, "sync", &[("threads", 1), ("bytes", 128)]),
-    sending("remoting-sync-16", Protocol::Remoting, "sync", &[("threads", 16), ("bytes", 128)]),
-    sending("remoting-sync-64", Protocol::Remoting, "sync", &[("threads", 64), ("bytes", 128)]),
-    sending(
-        "remoting-async",
-        Protocol::Remoting,
-        "async",
-        &[("threads", 2), ("in-flight", 2000), ("bytes", 128)],
-    ),
-    sending(
-        "remoting-oneway",
-        Protocol::Remoting,
-        "oneway",
-        &[("threads", 2), ("burst", 1000), ("bytes", 128)],
-    ),
-    sending(
-        "remoting-batch32",
-        Protocol::Remoting,
-        "batch",
-        &[("threads", 4), ("batch", 32), ("bytes", 128)],
-    ),
-    sending(
-        "remoting-batch32-1k",
-        Protocol::Remoting,
-        "batch",
-        &[("threads", 4), ("batch", 32), ("bytes", 1024)],
-    ),
-    Case {
-        name: "push-drain",
-        protocol: Protocol::Remoting,
-        work: "push-drain",
-        settings: &[("bytes", 128)],
-        extent: Extent::CountPerSecond(100_000),
-    },
-    sending("grpc-sync-1", Protocol::Grpc, "sync", &[("threads", 1), ("bytes", 128)]),
-    sending("grpc-sync-16", Protocol::Grpc, "sync", &[("threads", 16), ("bytes", 128)]),
-    sending("grpc-sync-64", Protocol::Grpc, "sync", &[("threads", 64), ("bytes", 128)]),
-    sending("grpc-async", Protocol::Grpc, "async", &[("threads", 2), ("in-flight", 2000), ("bytes", 128)]),
-    Case {
-        name: "simple-drain",
-        protocol: Protocol::Grpc,
-        work: "simple-drain",
-        settings: &[("threads", 8), ("batch", 32), ("bytes", 128)],
-        extent: Extent::CountPerSecond(10_000),
-    },
-    Case {
-        name: "push5-drain",
-        protocol: Protocol::Grpc,
-        work: "push-drain",
-        settings: &[("bytes", 128)],
-        extent: Extent::CountPerSecond(10_000),
-    },
+const fn remoting(name: &'static str, work: &'static str, settings: &'static [(&'static str, u32)]) -> Case {
+    case(name, Protocol::Remoting, work, Extent::Time, settings)
+}
+
+const fn grpc(name: &'static str, work: &'static str, settings: &'static [(&'static str, u32)]) -> Case {
+    case(name, Protocol::Grpc, work, Extent::Time, settings)
+}
+
+impl Case {
+    const fn count_per_second(self, count: u32) -> Self {
+        Self { extent: Extent::CountPerSecond(count), ..self }
+    }
+
+    const fn double_time(self) -> Self {
+        Self { extent: Extent::DoubleTime, ..self }
+    }
+
+    const fn about_flush(self) -> Self {
+        Self { is_about_flush: true, ..self }
+    }
+
+    const fn with_consumers(self, consumers: Consumers) -> Self {
+        Self { consumers, ..self }
+    }
+
+    const fn with_topic_type(self, topic_type: &'static str) -> Self {
+        Self { topic_type, ..self }
+    }
+}
+
+const FAN_OUT: u32 = 20;
+
+const CASES: [Case; 33] = [
+    remoting("remoting-sync-1", "sync", &[("threads", 1), ("bytes", 128)]).about_flush(),
+    remoting("remoting-sync-16", "sync", &[("threads", 16), ("bytes", 128)]).about_flush(),
+    remoting("remoting-sync-64", "sync", &[("threads", 64), ("bytes", 128)]).about_flush(),
+    remoting("remoting-sync-1-1k", "sync", &[("threads", 1), ("bytes", 1024)]),
+    remoting("remoting-sync-16-1k", "sync", &[("threads", 16), ("bytes", 1024)]),
+    remoting("remoting-sync-64-1k", "sync", &[("threads", 64), ("bytes", 1024)]),
+    remoting("remoting-async", "async", &[("threads", 2), ("in-flight", 2000), ("bytes", 128)]).about_flush(),
+    remoting("remoting-async-1k", "async", &[("threads", 2), ("in-flight", 2000), ("bytes", 1024)]),
+    remoting("remoting-oneway", "oneway", &[("threads", 2), ("burst", 1000), ("bytes", 128)]),
+    remoting("remoting-oneway-1k", "oneway", &[("threads", 2), ("burst", 1000), ("bytes", 1024)]),
+    remoting("remoting-batch32", "batch", &[("threads", 4), ("batch", 32), ("bytes", 128)]).about_flush(),
+    remoting("remoting-batch32-1k", "batch", &[("threads", 4), ("batch", 32), ("bytes", 1024)]).about_flush(),
+    remoting("remoting-ordered-16", "ordered", &[("threads", 16), ("orders", 64), ("bytes", 128)]),
+    remoting("push-drain", "push-drain", &[("bytes", 128)]).count_per_second(250_000),
+    remoting("lite-pull-drain", "lite-pull-drain", &[("bytes", 128)]).count_per_second(250_000),
+    remoting("pop-drain", "pop-drain", &[("bytes", 128)])
+        .count_per_second(10_000)
+        .with_consumers(Consumers::Popping),
+    remoting("orderly-drain", "orderly-drain", &[("bytes", 128)]).count_per_second(100_000),
+    remoting("sql-drain", "sql-drain", &[("bytes", 128)]).count_per_second(250_000),
+    remoting("fan-out-20", "fan-out", &[("groups", FAN_OUT), ("bytes", 128)])
+        .count_per_second(10_000)
+        .with_consumers(Consumers::Several(FAN_OUT)),
+    remoting(
+        "remoting-latency-1000",
+        "end-to-end",
+        &[("rate", 1_000), ("warm-up-rate", 10_000), ("bytes", 128)],
+    )
+    .double_time(),
+    remoting(
+        "remoting-latency-10000",
+        "end-to-end",
+        &[("rate", 10_000), ("warm-up-rate", 10_000), ("bytes", 128)],
+    )
+    .double_time(),
+    grpc("grpc-sync-1", "sync", &[("threads", 1), ("bytes", 128)]),
+    grpc("grpc-sync-16", "sync", &[("threads", 16), ("bytes", 128)]),
+    grpc("grpc-sync-64", "sync", &[("threads", 64), ("bytes", 128)]).about_flush(),
+    grpc("grpc-async", "async", &[("threads", 2), ("in-flight", 2000), ("bytes", 128)]).about_flush(),
+    grpc("simple-drain", "simple-drain", &[("threads", 8), ("batch", 32), ("bytes", 128)])
+        .count_per_second(10_000),
+    grpc("push5-drain", "push-drain", &[("bytes", 128)]).count_per_second(10_000),
+    grpc("fifo-drain", "fifo-drain", &[("orders", 64), ("bytes", 128)])
+        .count_per_second(3_000)
+        .with_topic_type("FIFO")
+        .with_consumers(Consumers::Orderly),
+    grpc("grpc-latency-1000", "end-to-end", &[("rate", 1_000), ("warm-up-rate", 3_000), ("bytes", 128)])
+        .double_time(),
+    grpc("grpc-latency-10000", "end-to-end", &[("rate", 10_000), ("warm-up-rate", 3_000), ("bytes", 128)])
+        .double_time(),
+    remoting("transactions-1", "transactions", &[("threads", 1), ("bytes", 128)])
+        .with_topic_type("TRANSACTION"),
+    remoting("transactions-16", "transactions", &[("threads", 16), ("bytes", 128)])
+        .with_topic_type("TRANSACTION"),
+    remoting("transactions-64", "transactions", &[("threads", 64), ("bytes", 128)])
+        .with_topic_type("TRANSACTION"),
 ];
 
 const PRELUDE: [&str; 2] = ["remoting-sync-64", "grpc-sync-64"];
@@ -140,16 +203,35 @@ impl Case {
     pub(crate) fn arguments(&self, options: &Options) -> Vec<String> {
         let mut arguments = vec![self.work.to_owned(), format!("case={}", self.name)];
         arguments.extend(self.settings.iter().map(|(key, value)| format!("{key}={value}")));
+        let mut times = |windows: u64| {
+            arguments.push(format!("warm-up-ms={}", u64::from(options.warm_up) * 1000));
+            arguments.push(format!("measure-ms={}", u64::from(options.seconds) * 1000 * windows));
+        };
         match self.extent {
-            Extent::Time => {
-                arguments.push(format!("warm-up-ms={}", u64::from(options.warm_up) * 1000));
-                arguments.push(format!("measure-ms={}", u64::from(options.seconds) * 1000));
-            }
+            Extent::Time => times(1),
+            Extent::DoubleTime => times(2),
             Extent::CountPerSecond(count) => {
                 arguments.push(format!("count={}", count.saturating_mul(options.seconds)));
             }
         }
         arguments
+    }
+
+    /// What the operator makes before the load begins.
+    pub(crate) fn preparations(&self, places: &Places, queues: u32) -> Vec<String> {
+        let Places { topic, group } = places;
+        let mut commands = vec![format!("topic {topic} {} {queues}", self.topic_type)];
+        match self.consumers {
+            Consumers::One => commands.push(format!("group {group}")),
+            Consumers::Orderly => commands.push(format!("group {group} orderly=1")),
+            Consumers::Popping => {
+                commands.extend([format!("group {group}"), format!("pop-mode {topic} {group}")]);
+            }
+            Consumers::Several(count) => {
+                commands.extend((0..count).map(|number| format!("group {group}-{number}")));
+            }
+        }
+        commands
     }
 }
 
@@ -177,5 +259,21 @@ mod tests {
         assert_eq!(names(&["push-drain", "simple"]), ["push-drain", "simple-drain"]);
         assert_eq!(names(&[]).len(), CASES.len());
         assert!(chosen(&["nothing".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let unique: std::collections::BTreeSet<_> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!(unique.len(), CASES.len());
+    }
+
+    #[test]
+    fn groups_are_made_as_the_consumers_need_them() {
+        let places = Places { topic: "t".into(), group: "g".into() };
+        let made = |name: &str| chosen(&[name.to_owned()]).unwrap()[0].preparations(&places, 8);
+        assert_eq!(made("push-drain"), ["topic t NORMAL 8", "group g"]);
+        assert_eq!(made("fifo-drain"), ["topic t FIFO 8", "group g orderly=1"]);
+        assert_eq!(made("pop-drain"), ["topic t NORMAL 8", "group g", "pop-mode t g"]);
+        assert_eq!(made("fan-out-20").len(), 21);
     }
 }

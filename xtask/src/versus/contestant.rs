@@ -2,8 +2,8 @@
 use super::cases::Case;
 use super::load::{Load, Places};
 use super::procfs::{self, Usage};
-use super::record::{Run, Start};
-use super::{Flush, Options, program};
+use super::record::{Durability, Run, Start};
+use super::{Options, program};
 use crate::ServerKind;
 use crate::operator::Operator;
 use crate::oracle::{Heaps, Tuning};
@@ -19,6 +19,7 @@ const OPERATOR_PATIENCE: Duration = Duration::from_secs(75);
 
 pub(crate) struct Contestant {
     kind: ServerKind,
+    flush: Durability,
     server: ServerUnderTest,
     operator: Operator,
     folder: PathBuf,
@@ -26,22 +27,34 @@ pub(crate) struct Contestant {
     rss_idle_mib: f64,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Round {
+    /// Of the case, from 0.
+    pub(crate) number: u32,
+    pub(crate) is_rehearsal: bool,
+}
+
 impl Contestant {
     /// Starts the server and pauses it.
-    pub(crate) fn start(kind: ServerKind, options: &Options, parent: &Path) -> Result<Self> {
-        let folder = parent.join(name(kind));
+    pub(crate) fn start(
+        kind: ServerKind,
+        flush: Durability,
+        options: &Options,
+        parent: &Path,
+    ) -> Result<Self> {
+        let folder = parent.join(format!("{}-{}", name(kind), flush.name()));
         std::fs::create_dir_all(&folder)?;
         let mut server = match kind {
-            ServerKind::Apogee => ServerUnderTest::apogee(&program(options)?, settings(options), &folder)?,
-            ServerKind::Rocketmq => ServerUnderTest::rocketmq(tuning(options), &folder)?,
+            ServerKind::Apogee => ServerUnderTest::apogee(&program(options)?, settings(flush), &folder)?,
+            ServerKind::Rocketmq => ServerUnderTest::rocketmq(tuning(flush, options), &folder)?,
         };
-        println!("starting {}", name(kind));
+        println!("starting {}, flush {}", name(kind), flush.name());
         let start = Instant::now();
         server.launch()?;
         let ready_seconds = start.elapsed().as_secs_f64();
         let operator = Operator::start(&server, &folder)?;
         let rss_idle_mib = Usage::of(&ids(&server))?.rss_mib;
-        let mut contestant = Self { kind, server, operator, folder, ready_seconds, rss_idle_mib };
+        let mut contestant = Self { kind, flush, server, operator, folder, ready_seconds, rss_idle_mib };
         // Paused before its parts know each other, a server would not learn of them.
         contestant.operate(&format!("topic first NORMAL {QUEUES}"))?;
         contestant.server.processes().iter().for_each(Process::pause);
@@ -52,9 +65,14 @@ impl Contestant {
         name(self.kind)
     }
 
+    pub(crate) fn flush(&self) -> Durability {
+        self.flush
+    }
+
     pub(crate) fn start_record(&self) -> Start {
         Start {
             server: self.name().to_owned(),
+            flush: self.flush,
             ready_seconds: self.ready_seconds,
             rss_idle_mib: self.rss_idle_mib,
             processes: self.server.processes().len(),
@@ -62,7 +80,7 @@ impl Contestant {
     }
 
     /// One round of a case, with a topic and a group of its own.
-    pub(crate) fn perform(&mut self, case: &Case, round: u32, options: &Options) -> Result<Run> {
+    pub(crate) fn perform(&mut self, case: &Case, round: Round, options: &Options) -> Result<Run> {
         self.server.processes().iter().for_each(Process::resume);
         let outcome = self.measure(case, round, options);
         if outcome.is_err() {
@@ -72,11 +90,12 @@ impl Contestant {
         outcome
     }
 
-    fn measure(&mut self, case: &Case, round: u32, options: &Options) -> Result<Run> {
-        let suffix = format!("{}-{round}-{:05x}", case.name, rand::random_range(0..0x10_0000));
+    fn measure(&mut self, case: &Case, round: Round, options: &Options) -> Result<Run> {
+        let suffix = format!("{}-{}-{:05x}", case.name, round.number, rand::random_range(0..0x10_0000));
         let places = Places { topic: format!("topic-{suffix}"), group: format!("group-{suffix}") };
-        self.operate(&format!("topic {} NORMAL {QUEUES}", places.topic))?;
-        self.operate(&format!("group {}", places.group))?;
+        for command in case.preparations(&places, QUEUES) {
+            self.operate(&command)?;
+        }
         let servers = ids(&self.server);
         let mut load = Load::start(case, options, &self.server, &places, &self.folder)?;
 
@@ -98,9 +117,10 @@ impl Contestant {
         let client_cpu_seconds = client.cpu_seconds - client_before.cpu_seconds;
         Ok(Run {
             server: self.name().to_owned(),
+            flush: self.flush,
             case: measured.case,
-            round,
-            rehearsal: round < options.rehearsals,
+            round: round.number,
+            rehearsal: round.is_rehearsal,
             messages: measured.messages,
             seconds: measured.seconds,
             quantiles: measured.quantiles,
@@ -137,19 +157,15 @@ pub(crate) fn name(kind: ServerKind) -> &'static str {
 }
 
 /// Apogee as it comes, but for when it flushes.
-fn settings(options: &Options) -> Vec<(&'static str, String)> {
-    let flush = match options.flush {
-        Flush::Async => "async",
-        Flush::Sync | Flush::OursSync => "sync",
-    };
-    vec![("APOGEE_FLUSH", flush.to_owned())]
+fn settings(flush: Durability) -> Vec<(&'static str, String)> {
+    vec![("APOGEE_FLUSH", flush.name().to_owned())]
 }
 
 /// RocketMQ as its defaults have it, with heaps that fit a small machine.
-fn tuning(options: &Options) -> Tuning {
-    let flush = match options.flush {
-        Flush::Sync => "SYNC_FLUSH",
-        Flush::Async | Flush::OursSync => "ASYNC_FLUSH",
+fn tuning(flush: Durability, options: &Options) -> Tuning {
+    let flush = match flush {
+        Durability::Sync => "SYNC_FLUSH",
+        Durability::Async => "ASYNC_FLUSH",
     };
     Tuning {
         java: &["-XX:+UseG1GC"],

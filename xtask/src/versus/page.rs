@@ -143,7 +143,9 @@ fn starts(lines: &[Line]) -> Rows {
     let head = ["server", "processes", "ready after s", "idle RSS MiB"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(lines.iter().filter_map(|line| {
-        let Line::Start(Start { server, ready_seconds, rss_idle_mib, processes }) = line else { return None };
+        let Line::Start(Start { server, ready_seconds, rss_idle_mib, processes, .. }) = line else {
+            return None;
+        };
         let ready = format!("{ready_seconds:.2}");
         Some(vec![server.clone(), processes.to_string(), ready, format!("{rss_idle_mib:.0}")])
     }));
@@ -205,12 +207,18 @@ fn is_number(rows: &Rows, column: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::example;
+    use super::super::record::{Durability, example};
     use super::*;
 
     fn lines() -> Vec<Line> {
         let start = |server: &str, ready_seconds, rss_idle_mib| {
-            Line::Start(Start { server: server.into(), ready_seconds, rss_idle_mib, processes: 1 })
+            Line::Start(Start {
+                server: server.into(),
+                flush: Durability::Async,
+                ready_seconds,
+                rss_idle_mib,
+                processes: 1,
+            })
         };
         let mut rehearsal = example("apogee", "remoting-sync-1", 1, 90.0);
         rehearsal.rehearsal = true;

@@ -14,10 +14,30 @@ pub(crate) enum Line {
     Run(Run),
 }
 
+/// When a server makes messages durable.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Durability {
+    /// Soon after the acknowledgement.
+    Async,
+    /// Before the acknowledgement.
+    Sync,
+}
+
+impl Durability {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Async => "async",
+            Self::Sync => "sync",
+        }
+    }
+}
+
 /// One server's start on an empty store.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub(crate) struct Start {
     pub(crate) server: String,
+    pub(crate) flush: Durability,
     /// From the first process's start until all say that they are ready.
     pub(crate) ready_seconds: f64,
     /// Before any load.
@@ -29,6 +49,7 @@ pub(crate) struct Start {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub(crate) struct Run {
     pub(crate) server: String,
+    pub(crate) flush: Durability,
     pub(crate) case: String,
     /// Over all, from 0; the first ones are rehearsals.
     pub(crate) round: u32,
@@ -103,6 +124,7 @@ impl Journal {
 pub(crate) fn example(server: &str, case: &str, rate: u64, cpu_seconds: f64) -> Run {
     Run {
         server: server.into(),
+        flush: Durability::Async,
         case: case.into(),
         round: 1,
         rehearsal: false,

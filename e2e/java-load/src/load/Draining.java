@@ -14,15 +14,22 @@ public final class Draining {
 
     private final Meter meter;
     private final int count;
+    private final int weight;
     private final int warmUp;
     private final AtomicIntegerArray seen;
     private final AtomicInteger done = new AtomicInteger();
     private final CountDownLatch warm = new CountDownLatch(1);
     private final CountDownLatch all = new CountDownLatch(1);
 
-    public Draining(Options options, Meter meter) {
+    public Draining(Meter meter, int count) {
+        this(meter, count, 1);
+    }
+
+    /** {@code weight}: for how many messages of the result each consumed one stands. */
+    public Draining(Meter meter, int count, int weight) {
         this.meter = meter;
-        count = options.number("count");
+        this.count = count;
+        this.weight = weight;
         warmUp = count / 10;
         seen = new AtomicIntegerArray(count);
     }
@@ -55,7 +62,7 @@ public final class Draining {
             throw new AssertionError("consumed " + done.get() + " of " + count + " within " + PATIENCE_S + " s");
         }
         // Those that were counted while the window closed belong to it.
-        meter.report(count - warmUp);
+        meter.report((long) (count - warmUp) * weight);
     }
 
     private void awaitWarm() {

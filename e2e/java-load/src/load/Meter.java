@@ -50,6 +50,13 @@ public final class Meter {
         }
     }
 
+    /** One message that is through, if it was due in the window. */
+    public void tookSinceDue(long due) {
+        if (phase == Phase.open && due >= opened) {
+            took(due, 1);
+        }
+    }
+
     /** A call whose messages are counted elsewhere. */
     public void took(long start) {
         took(start, 0);

@@ -8,6 +8,7 @@ import load.Draining;
 import load.Harness;
 import load.Meter;
 import load.Options;
+import load.Pacing;
 import load.Sending;
 import org.apache.rocketmq.client.apis.ClientConfiguration;
 import org.apache.rocketmq.client.apis.ClientException;
@@ -15,6 +16,7 @@ import org.apache.rocketmq.client.apis.ClientServiceProvider;
 import org.apache.rocketmq.client.apis.consumer.ConsumeResult;
 import org.apache.rocketmq.client.apis.consumer.FilterExpression;
 import org.apache.rocketmq.client.apis.consumer.FilterExpressionType;
+import org.apache.rocketmq.client.apis.consumer.MessageListener;
 import org.apache.rocketmq.client.apis.consumer.SimpleConsumer;
 import org.apache.rocketmq.client.apis.message.Message;
 import org.apache.rocketmq.client.apis.message.MessageView;
@@ -58,7 +60,9 @@ public final class Main {
             case "sync" -> sync();
             case "async" -> async();
             case "simple-drain" -> simpleDrain();
-            case "push-drain" -> pushDrain();
+            case "push-drain" -> pushDrain(filled());
+            case "fifo-drain" -> pushDrain(filledInOrder());
+            case "end-to-end" -> endToEnd();
             default -> throw new IllegalArgumentException("no such work: " + options.work);
         }
     }
@@ -112,23 +116,54 @@ public final class Main {
         }
     }
 
-    private void pushDrain() throws Exception {
-        Draining draining = filled();
+    private void pushDrain(Draining draining) throws Exception {
+        pushConsumer(message -> {
+            draining.consumed(Bodies.number(message.getBody()));
+            return ConsumeResult.SUCCESS;
+        });
+        draining.await();
+    }
+
+    /** From the moment when a message was due to be sent until a push consumer's listener has it. */
+    private void endToEnd() throws Exception {
+        Pacing pacing = new Pacing(options, meter);
+        pushConsumer(message -> {
+            pacing.consumed(message.getBody());
+            return ConsumeResult.SUCCESS;
+        });
+        pacing.run(body -> send(body, () -> { }));
+    }
+
+    private static void pushConsumer(MessageListener listener) throws ClientException {
         PROVIDER.newPushConsumerBuilder()
             .setClientConfiguration(configuration())
             .setConsumerGroup(Options.GROUP)
             .setSubscriptionExpressions(Collections.singletonMap(Options.TOPIC, everything()))
-            .setMessageListener(message -> {
-                draining.consumed(Bodies.number(message.getBody()));
-                return ConsumeResult.SUCCESS;
-            })
+            .setMessageListener(listener)
             .build();
-        draining.await();
     }
 
     private Draining filled() throws Exception {
-        Draining draining = new Draining(options, meter);
-        Sending.fill(options.number("count"), bytes, FILL_IN_FLIGHT, this::send);
+        int count = options.number("count");
+        Draining draining = new Draining(meter, count);
+        Sending.fill(count, bytes, FILL_IN_FLIGHT, this::send);
+        return draining;
+    }
+
+    /** Each thread has message groups of its own, and awaits each send. */
+    private Draining filledInOrder() throws Exception {
+        int count = options.number("count");
+        int orders = options.number("orders");
+        Draining draining = new Draining(meter, count);
+        Sending.share(orders, orders, 1, (order, next) -> {
+            for (int number = order; number < count; number += orders) {
+                producer.send(PROVIDER.newMessageBuilder()
+                    .setTopic(Options.TOPIC)
+                    .setMessageGroup("order-" + order)
+                    .setBody(Bodies.numbered(number, bytes))
+                    .build());
+            }
+        });
         return draining;
     }
 
