@@ -2,13 +2,8 @@
 //!
 //! Flow control bounds what one stream holds, not how many streams there are.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
-
-use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
 
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -55,53 +50,6 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// A request's body that counts while it comes in. Without a share it does not count: streams that
-/// live long take little at a time.
-pub(crate) struct Metered<B> {
-    inner: B,
-    share: Option<Share>,
-}
-
-impl<B> Metered<B> {
-    pub(crate) const fn new(inner: B, share: Option<Share>) -> Self {
-        Self { inner, share }
-    }
-}
-
-impl<B> Body for Metered<B>
-where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
-{
-    type Data = Bytes;
-    type Error = tonic::Status;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
-        let this = self.get_mut();
-        let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(context)) else {
-            return Poll::Ready(None);
-        };
-        let frame = frame.map_err(|error| tonic::Status::from_error(error.into()));
-        if let (Ok(frame), Some(share)) = (&frame, &mut this.share)
-            && !share.grow(frame.data_ref().map_or(0, Bytes::len))
-        {
-            let text = "the server is receiving as much as it can hold: try again later";
-            return Poll::Ready(Some(Err(tonic::Status::resource_exhausted(text))));
-        }
-        Poll::Ready(Some(frame))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 

@@ -6,12 +6,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http::uri::Authority;
 use model::session::NoNotices;
 use model::{Endpoint, Session, SessionId};
 use net::Drain;
-use tonic::metadata::MetadataMap;
-use tonic::{Extensions, Request};
 
 use crate::answer::Refusal;
 use crate::clients::{Client, Registration};
@@ -59,11 +58,12 @@ fn advertised(
         .unwrap_or_else(|| connection.advertised.clone())
 }
 
-/// What the transport knows of a request; it travels among the request's extensions.
-#[derive(Debug, Clone)]
+/// What the transport knows of a request.
+#[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) connection: Arc<Connection>,
     pub(crate) authority: Option<Authority>,
+    pub(crate) headers: HeaderMap,
 }
 
 pub(crate) struct Call {
@@ -74,26 +74,14 @@ pub(crate) struct Call {
     pub(crate) connection: Arc<Connection>,
     pub(crate) session: Arc<Session>,
     authority: Option<Authority>,
-    metadata: MetadataMap,
+    headers: HeaderMap,
     begun_ms: i64,
 }
 
 impl Call {
-    pub(crate) fn new<T>(node: &Arc<Node>, request: Request<T>) -> Result<(Self, T), Refusal> {
-        let (metadata, extensions, message) = request.into_parts();
-        let call = Self::of_parts(node, metadata, &extensions)?;
-        Ok((call, message))
-    }
-
-    pub(crate) fn of_parts(
-        node: &Arc<Node>,
-        metadata: MetadataMap,
-        extensions: &Extensions,
-    ) -> Result<Self, Refusal> {
-        let Some(Origin { connection, authority }) = extensions.get::<Origin>().cloned() else {
-            return Err(Refusal::new(Code::InternalServerError, "the request came by no connection"));
-        };
-        let id = client_id(&metadata)?;
+    pub(crate) fn new(node: &Arc<Node>, origin: Origin) -> Result<Self, Refusal> {
+        let Origin { connection, authority, headers } = origin;
+        let id = client_id(&headers)?;
         let client = node.clients.get(id);
         let client_id = client.as_ref().map_or_else(|| Arc::from(id), |client| client.id.clone());
         let begun_ms = node.monotonic_ms();
@@ -101,7 +89,7 @@ impl Call {
             Some(client) => client.session(),
             None => Arc::new(connection.stranger(advertised(node, authority.as_ref(), None, &connection))),
         };
-        Ok(Self { node: node.clone(), client_id, client, connection, session, authority, metadata, begun_ms })
+        Ok(Self { node: node.clone(), client_id, client, connection, session, authority, headers, begun_ms })
     }
 
     /// Makes an entry for a client that has sent no settings, so that what it holds can be renewed.
@@ -133,7 +121,7 @@ impl Call {
     }
 
     fn header(&self, name: &str) -> Option<&str> {
-        self.metadata.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
     }
 
     /// `JAVA`, `GO`, ...
@@ -173,8 +161,8 @@ fn version_number(text: &str) -> Option<i32> {
     in_range.then(|| 413 + 2 * (10 * minor + patch))
 }
 
-fn client_id(metadata: &MetadataMap) -> Result<&str, Refusal> {
-    let id = metadata.get("x-mq-client-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
+fn client_id(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let id = headers.get("x-mq-client-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if id.trim().is_empty() || id.len() > CLIENT_ID_BYTES_MAX {
         let text = format!("the header x-mq-client-id must hold 1 to {CLIENT_ID_BYTES_MAX} characters");
         return Err(Refusal::new(Code::ClientIdRequired, text));

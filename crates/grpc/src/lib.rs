@@ -5,13 +5,13 @@
 //! generated client for tools.
 //!
 //! ```text
-//! server (HTTP/2) -> service (what all calls share) -> handlers/<call> -> verbs of the engine
+//! wire (gRPC over HTTP/2) -> service (what all calls share) -> handlers/<call> -> verbs of the engine
 //!                                   |                        |
 //!                                clients, streams        validate, convert, error
 //!                                renew (auto-renew)
 //! telemetry (settings, commands) ---/
 //! ```
-//! Reading order: `service`, `call`, `handlers/send`, `handlers/receive`, `convert`, `telemetry`,
+//! Reading order: `wire`, `service`, `call`, `handlers/send`, `handlers/receive`, `convert`, `telemetry`,
 //! `clients`, `renew`. Not here: what messages mean (`broker`), who may do what (`guard`),
 //! listeners and TLS (`net`).
 
@@ -38,6 +38,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod wire;
 
 pub use config::GrpcConfig;
 pub use metrics::Metrics;

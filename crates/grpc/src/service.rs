@@ -1,160 +1,216 @@
-//! The generated service, bound to the handlers.
+//! Requests, bound to their handlers.
 //!
-//! What is the same for all calls stands here: who calls, how many at once, counting.
+//! What is the same for all calls stands here: what a request must be, who calls, how many at
+//! once, counting.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
-use futures::Stream;
-use tonic::{Request, Response, Streaming};
+use futures::future::BoxFuture;
+use h2::RecvStream;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, StatusCode};
+use prost::Message;
+use tonic::Status;
 
 use crate::answer::{Answer, Refusal};
-use crate::call::Call;
+use crate::call::{Call, Origin};
+use crate::handlers::receive::Answering;
 use crate::handlers::{
     ack, assignment, change_invisible, end_transaction, forward, heartbeat, lite, offsets, pull, recall,
     receive, route, send, termination,
 };
 use crate::metrics::Rpc;
 use crate::node::Node;
-use crate::proto::messaging_service_server::MessagingService;
-use crate::proto::receive_message_response::Content;
-use crate::proto::*;
+use crate::proto::Code;
 use crate::telemetry;
+use crate::wire::inbound::Inbound;
+use crate::wire::responder::{Gone, Responder};
 
-#[derive(Clone)]
-pub(crate) struct Service(pub(crate) Arc<Node>);
+const SERVICE: &str = "/apache.rocketmq.v2.MessagingService/";
+const GRPC: &[u8] = b"application/grpc";
 
-type Answered<T> = Result<Response<T>, tonic::Status>;
-type AnswerStream<T> = Pin<Box<dyn Stream<Item = Result<T, tonic::Status>> + Send>>;
+/// A request as it came in.
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
+    pub(crate) origin: Origin,
+    pub(crate) body: RecvStream,
+}
 
-impl Service {
-    fn begin<T>(&self, request: Request<T>) -> Result<(Call, T), Refusal> {
-        let max = self.0.config.requests_max;
-        if usize::try_from(self.0.metrics.calls_in_progress()).is_ok_and(|running| running > max) {
-            return Err(Refusal::new(
-                Code::TooManyRequests,
-                format!("too many requests at once: at most {max}"),
-            ));
-        }
-        Call::new(&self.0, request)
+/// A request of gRPC that is being answered.
+struct Task {
+    node: Arc<Node>,
+    origin: Origin,
+    inbound: Inbound,
+    responder: Responder,
+}
+
+type Work = BoxFuture<'static, ()>;
+
+/// Answers a request. The work ends early if the client does not want the answer any more.
+pub(crate) fn answer(node: &Arc<Node>, asked: Asked<'_>, responder: Responder) -> Work {
+    let Asked { method, path, origin, body } = asked;
+    if let Some(status) = http_refusal(method, &origin.headers) {
+        return nothing_to_do(responder.http_status(status));
     }
+    if let Some(status) = compressed(&origin.headers) {
+        return nothing_to_do(responder.refuse(status));
+    }
+    let name = path.strip_prefix(SERVICE).unwrap_or_default();
+    // Telemetry lives as long as its client, so its bytes never sum up to anything.
+    let share = if name == "Telemetry" { None } else { node.incoming.take(0) };
+    let task = Task { node: Arc::clone(node), origin, inbound: Inbound::new(body, share), responder };
+    dispatch(name, task).unwrap_or_else(|responder| {
+        nothing_to_do(responder.refuse(Status::unimplemented(format!("there is no call {path}"))))
+    })
+}
 
-    async fn unary<Q, A, F>(
-        &self,
-        rpc: Rpc,
-        request: Request<Q>,
-        handle: impl FnOnce(Call, Q) -> F + Send,
-    ) -> Answered<A>
-    where
-        Q: Send,
-        A: Answer,
-        F: Future<Output = Result<A, Refusal>> + Send,
-    {
-        let _running = self.0.metrics.call();
-        let answer = match self.begin(request) {
-            Ok((call, request)) => handle(call, request).await,
-            Err(refusal) => Err(refusal),
-        };
-        let answer = answer.unwrap_or_else(|refusal| A::refused(refusal.into()));
-        self.0.metrics.answered(rpc, answer.code());
-        Ok(Response::new(answer))
+/// What was to be said is said, or nobody waits for it.
+fn nothing_to_do(_: Result<(), Gone>) -> Work {
+    Box::pin(std::future::ready(()))
+}
+
+/// Requests that are none of gRPC.
+fn http_refusal(method: &Method, headers: &HeaderMap) -> Option<StatusCode> {
+    let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(GRPC));
+    if method != Method::POST {
+        Some(StatusCode::METHOD_NOT_ALLOWED)
+    } else if !is_grpc {
+        Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+    } else {
+        None
     }
 }
 
+fn compressed(headers: &HeaderMap) -> Option<Status> {
+    let encoding = headers.get("grpc-encoding").filter(|encoding| encoding.as_bytes() != b"identity")?;
+    let text = format!("messages compressed by {encoding:?} are not taken: send them plain");
+    let mut status = Status::unimplemented(text);
+    status
+        .metadata_mut()
+        .insert("grpc-accept-encoding", tonic::metadata::MetadataValue::from_static("identity"));
+    Some(status)
+}
+
 macro_rules! unary {
-    ($($name:ident($request:ident) -> $answer:ident, $rpc:ident, $handler:path;)*) => {
-        #[tonic::async_trait]
-        impl MessagingService for Service {
-            type ReceiveMessageStream = AnswerStream<ReceiveMessageResponse>;
-            type PullMessageStream = AnswerStream<PullMessageResponse>;
-            type TelemetryStream = AnswerStream<TelemetryCommand>;
-
-            $(
-                async fn $name(&self, request: Request<$request>) -> Answered<$answer> {
-                    self.unary(Rpc::$rpc, request, $handler).await
-                }
-            )*
-
-            async fn receive_message(
-                &self,
-                request: Request<ReceiveMessageRequest>,
-            ) -> Answered<Self::ReceiveMessageStream> {
-                Ok(Response::new(self.receive(request).await))
-            }
-
-            async fn pull_message(&self, request: Request<PullMessageRequest>) -> Answered<Self::PullMessageStream> {
-                Ok(Response::new(self.pull(request).await))
-            }
-
-            async fn telemetry(
-                &self,
-                request: Request<Streaming<TelemetryCommand>>,
-            ) -> Answered<Self::TelemetryStream> {
-                self.open_telemetry(request)
-            }
+    ($name:expr, $task:expr, { $($call:ident => $handler:path,)* }) => {
+        match $name {
+            $(stringify!($call) => Ok(boxed($task.unary(Rpc::$call, $handler))),)*
+            "ReceiveMessage" => Ok(boxed($task.receive())),
+            "PullMessage" => Ok(boxed($task.pull())),
+            "Telemetry" => Ok(boxed($task.telemetry())),
+            _ => Err($task.responder),
         }
     };
 }
 
-unary! {
-    query_route(QueryRouteRequest) -> QueryRouteResponse, QueryRoute, route::route;
-    heartbeat(HeartbeatRequest) -> HeartbeatResponse, Heartbeat, heartbeat::heartbeat;
-    send_message(SendMessageRequest) -> SendMessageResponse, SendMessage, send::send;
-    query_assignment(QueryAssignmentRequest) -> QueryAssignmentResponse, QueryAssignment, assignment::assignment;
-    ack_message(AckMessageRequest) -> AckMessageResponse, AckMessage, ack::ack;
-    forward_message_to_dead_letter_queue(ForwardMessageToDeadLetterQueueRequest)
-        -> ForwardMessageToDeadLetterQueueResponse, ForwardMessageToDeadLetterQueue, forward::forward;
-    update_offset(UpdateOffsetRequest) -> UpdateOffsetResponse, UpdateOffset, offsets::update;
-    get_offset(GetOffsetRequest) -> GetOffsetResponse, GetOffset, offsets::get;
-    query_offset(QueryOffsetRequest) -> QueryOffsetResponse, QueryOffset, offsets::query;
-    end_transaction(EndTransactionRequest) -> EndTransactionResponse, EndTransaction, end_transaction::end_transaction;
-    notify_client_termination(NotifyClientTerminationRequest)
-        -> NotifyClientTerminationResponse, NotifyClientTermination, termination::termination;
-    change_invisible_duration(ChangeInvisibleDurationRequest)
-        -> ChangeInvisibleDurationResponse, ChangeInvisibleDuration, change_invisible::change_invisible;
-    recall_message(RecallMessageRequest) -> RecallMessageResponse, RecallMessage, recall::recall;
-    sync_lite_subscription(SyncLiteSubscriptionRequest)
-        -> SyncLiteSubscriptionResponse, SyncLiteSubscription, lite::sync_lite;
+fn boxed(work: impl Future<Output = Result<(), Gone>> + Send + 'static) -> Work {
+    // Whoever is gone needs no answer.
+    Box::pin(async move {
+        let _ = work.await;
+    })
 }
 
-impl Service {
-    async fn receive(&self, request: Request<ReceiveMessageRequest>) -> AnswerStream<ReceiveMessageResponse> {
-        let _running = self.0.metrics.call();
-        match self.begin(request) {
-            Ok((call, request)) => {
-                let answering = receive::receive(call, request).await;
-                self.0.metrics.answered(Rpc::ReceiveMessage, answering.code());
-                Box::pin(answering)
+/// Of a call that is not there, the way to say so.
+fn dispatch(name: &str, task: Task) -> Result<Work, Responder> {
+    unary!(name, task, {
+        QueryRoute => route::route,
+        Heartbeat => heartbeat::heartbeat,
+        SendMessage => send::send,
+        QueryAssignment => assignment::assignment,
+        AckMessage => ack::ack,
+        ForwardMessageToDeadLetterQueue => forward::forward,
+        UpdateOffset => offsets::update,
+        GetOffset => offsets::get,
+        QueryOffset => offsets::query,
+        EndTransaction => end_transaction::end_transaction,
+        NotifyClientTermination => termination::termination,
+        ChangeInvisibleDuration => change_invisible::change_invisible,
+        RecallMessage => recall::recall,
+        SyncLiteSubscription => lite::sync_lite,
+    })
+}
+
+fn begin(node: &Arc<Node>, origin: Origin) -> Result<Call, Refusal> {
+    let max = node.config.requests_max;
+    if usize::try_from(node.metrics.calls_in_progress()).is_ok_and(|running| running > max) {
+        let text = format!("too many requests at once: at most {max}");
+        return Err(Refusal::new(Code::TooManyRequests, text));
+    }
+    Call::new(node, origin)
+}
+
+impl Task {
+    async fn unary<Q, A, F>(self, rpc: Rpc, handle: impl FnOnce(Call, Q) -> F + Send) -> Result<(), Gone>
+    where
+        Q: Message + Default,
+        A: Answer + Message,
+        F: Future<Output = Result<A, Refusal>> + Send,
+    {
+        let Self { node, origin, inbound, mut responder } = self;
+        let _running = node.metrics.call();
+        let work = async {
+            let request = inbound.only().await?;
+            let answer = match begin(&node, origin) {
+                Ok(call) => handle(call, request).await,
+                Err(refusal) => Err(refusal),
+            };
+            Ok(answer.unwrap_or_else(|refusal| A::refused(refusal.into())))
+        };
+        match responder.unless_gone(work).await? {
+            Ok(answer) => {
+                node.metrics.answered(rpc, answer.code());
+                responder.message(&answer)
             }
-            Err(refusal) => {
-                self.0.metrics.answered(Rpc::ReceiveMessage, refusal.code.into());
-                let time = crate::convert::time::of_ms(self.0.now_ms());
-                let contents = [Content::Status(refusal.into()), Content::DeliveryTimestamp(time)];
-                let answer = contents.map(|content| Ok(ReceiveMessageResponse { content: Some(content) }));
-                Box::pin(futures::stream::iter(answer))
-            }
+            Err(status) => responder.refuse(status),
         }
     }
 
-    async fn pull(&self, request: Request<PullMessageRequest>) -> AnswerStream<PullMessageResponse> {
-        let _running = self.0.metrics.call();
-        let pulled = match self.begin(request) {
-            Ok((call, request)) => pull::pull(call, request).await,
-            Err(refusal) => pull::Pulled::refused(refusal.into(), 0),
+    async fn receive(self) -> Result<(), Gone> {
+        let Self { node, origin, inbound, mut responder } = self;
+        let _running = node.metrics.call();
+        let work = async {
+            let request = inbound.only().await?;
+            Ok(match begin(&node, origin) {
+                Ok(call) => receive::receive(call, request).await,
+                Err(refusal) => Answering::none(&node, refusal.into()),
+            })
         };
-        self.0.metrics.answered(Rpc::PullMessage, pulled.code());
-        Box::pin(pulled.into_stream())
+        match responder.unless_gone(work).await? {
+            Ok(answering) => {
+                node.metrics.answered(Rpc::ReceiveMessage, answering.code());
+                responder.begin()?.all(answering).await
+            }
+            Err(status) => responder.refuse(status),
+        }
     }
 
-    fn open_telemetry(
-        &self,
-        request: Request<Streaming<TelemetryCommand>>,
-    ) -> Answered<AnswerStream<TelemetryCommand>> {
-        match self.begin(request) {
-            Ok((call, inbound)) => Ok(Response::new(Box::pin(telemetry::open(call, inbound)))),
+    async fn pull(self) -> Result<(), Gone> {
+        let Self { node, origin, inbound, mut responder } = self;
+        let _running = node.metrics.call();
+        let work = async {
+            let request = inbound.only().await?;
+            Ok(match begin(&node, origin) {
+                Ok(call) => pull::pull(call, request).await,
+                Err(refusal) => pull::Pulled::refused(refusal.into(), 0),
+            })
+        };
+        match responder.unless_gone(work).await? {
+            Ok(pulled) => {
+                node.metrics.answered(Rpc::PullMessage, pulled.code());
+                responder.begin()?.all(pulled.into_stream()).await
+            }
+            Err(status) => responder.refuse(status),
+        }
+    }
+
+    async fn telemetry(self) -> Result<(), Gone> {
+        let Self { node, origin, inbound, responder } = self;
+        match begin(&node, origin) {
+            Ok(call) => telemetry::run(call, inbound, responder.begin()?).await,
             Err(refusal) => {
-                self.0.metrics.answered(Rpc::Telemetry, refusal.code.into());
-                Err(telemetry::ended_by(&refusal))
+                node.metrics.answered(Rpc::Telemetry, refusal.code.into());
+                responder.refuse(telemetry::ended_by(&refusal))
             }
         }
     }

@@ -5,17 +5,18 @@
 //!                               <- RecoverOrphanedTransaction, ReconnectEndpoints
 //! client -> EndTransaction (a call of its own)
 //! ```
-//! One task per stream reads; whoever has something for the client writes into a bounded buffer.
+//! Whoever has something for the client writes into a bounded buffer.
 //! Facts: `ClientActivity` of RocketMQ 5.5: refused settings end the stream, with INVALID_ARGUMENT
 //! for the client's mistakes and INTERNAL for ours.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures::future::{Either, select};
 use model::membership::Heartbeat;
 use model::{GroupConfig, Notice, Session};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 use tracing::{debug, info};
 
 use crate::answer::{self, Refusal};
@@ -31,17 +32,39 @@ use crate::proto::{
     RecoverOrphanedTransactionCommand, Settings, TelemetryCommand,
 };
 use crate::settings::{self, ClientSettings, Role};
-use crate::streams::{Outgoing, Stream};
+use crate::streams::Stream;
+use crate::wire::inbound::Inbound;
+use crate::wire::responder::{Gone, Sequence};
 
-/// Opens the stream; it lives in a task of its own.
-pub(crate) fn open(call: Call, inbound: Streaming<TelemetryCommand>) -> ReceiverStream<Outgoing> {
-    let (commands, outbound) = mpsc::channel(TELEMETRY_BUFFER);
-    let node = call.node.clone();
-    node.spawn("grpc-telemetry", Box::pin(run(call, inbound, Stream::new(commands))));
-    ReceiverStream::new(outbound)
+/// Talks with the client for as long as both want to.
+pub(crate) async fn run(call: Call, inbound: Inbound, outbound: Sequence) -> Result<(), Gone> {
+    let (commands, waiting) = mpsc::channel(TELEMETRY_BUFFER);
+    let writing = pin!(outbound.all(ReceiverStream::new(waiting)));
+    let reading = pin!(read(call, inbound, Stream::new(commands)));
+    match select(writing, reading).await {
+        Either::Left((written, _)) => written,
+        // What still waits for the client is written.
+        Either::Right(((), writing)) => writing.await,
+    }
 }
 
-async fn run(call: Call, mut inbound: Streaming<TelemetryCommand>, stream: Stream) {
+/// A stream among those of its client, until it is dropped.
+struct Entered<'a> {
+    call: &'a Call,
+    stream: Stream,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if let Some(client) = self.call.node.clients.get(&self.call.client_id) {
+            client.streams.leave(self.stream.id);
+        }
+    }
+}
+
+async fn read(call: Call, mut inbound: Inbound, stream: Stream) {
+    let entered = Entered { call: &call, stream };
+    let stream = &entered.stream;
     loop {
         let message = tokio::select! {
             message = inbound.message() => message,
@@ -58,15 +81,12 @@ async fn run(call: Call, mut inbound: Streaming<TelemetryCommand>, stream: Strea
                 break;
             }
         };
-        if let Err(refusal) = take(&call, &stream, command).await {
+        if let Err(refusal) = take(&call, stream, command).await {
             call.node.metrics.answered(Rpc::Telemetry, refusal.code.into());
             // The buffer may be full; then the stream ends without a word.
             let _ = stream.commands.try_send(Err(ended_by(&refusal)));
             break;
         }
-    }
-    if let Some(client) = call.node.clients.get(&call.client_id) {
-        client.streams.leave(stream.id);
     }
 }
 

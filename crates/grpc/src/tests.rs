@@ -7,4 +7,5 @@ mod presence;
 mod receiving;
 mod routing;
 mod sending;
+mod streams;
 mod transport;

@@ -25,6 +25,7 @@ use crate::convert::inflate::Bodies;
 use crate::convert::names::filter;
 use crate::convert::outbound;
 use crate::convert::time::{of_ms, span_to_ms};
+use crate::node::Node;
 use crate::proto::receive_message_response::Content;
 use crate::proto::{Code, ReceiveMessageRequest, ReceiveMessageResponse, Status};
 use crate::renew::{Event, HandedOut, driver};
@@ -41,7 +42,7 @@ pub(crate) async fn receive(mut call: Call, request: ReceiveMessageRequest) -> A
     let call = Arc::new(call);
     match try_receive(&call, &request).await {
         Ok((topic, received)) => Answering::found(call, topic, received),
-        Err(refusal) => Answering::none(call, refusal.into()),
+        Err(refusal) => Answering::none(&call.node, refusal.into()),
     }
 }
 
@@ -224,7 +225,8 @@ fn renew_from_now_on(call: &Call, deliveries: &[Delivery], config: Option<&Group
 
 /// The answer, as far as it has not been written.
 pub(crate) struct Answering {
-    call: Arc<Call>,
+    /// Who gets messages; `None`: there are none to get.
+    call: Option<Arc<Call>>,
     status: Option<Status>,
     topic: Option<TopicName>,
     deliveries: VecDeque<Delivery>,
@@ -238,20 +240,20 @@ pub(crate) struct Answering {
 impl Answering {
     fn found(call: Arc<Call>, topic: TopicName, received: Received) -> Self {
         if received.deliveries.is_empty() {
-            return Self::none(call, nothing("no new message").into());
+            return Self::none(&call.node, nothing("no new message").into());
         }
         let bytes = received.deliveries.iter().map(|delivery| delivery.message.bytes().len()).sum();
         let Some(share) = call.node.outgoing.take(bytes) else {
             let text = format!("clients have yet to take {} bytes of messages", call.node.outgoing.max());
             give_back_later(&call, received.deliveries);
-            return Self::none(call, Refusal::new(Code::TooManyRequests, text).into());
+            return Self::none(&call.node, Refusal::new(Code::TooManyRequests, text).into());
         };
         let status = answer::ok();
         Self {
             bodies: Bodies::of_language(call.language()),
             _share: Some(share),
-            call,
             code: status.code,
+            call: Some(call),
             status: Some(status),
             topic: Some(topic),
             deliveries: received.deliveries.into(),
@@ -259,11 +261,11 @@ impl Answering {
         }
     }
 
-    pub(crate) fn none(call: Arc<Call>, status: Status) -> Self {
-        let delivered_ms = Some(call.node.now_ms());
+    pub(crate) fn none(node: &Node, status: Status) -> Self {
+        let delivered_ms = Some(node.now_ms());
         let code = status.code;
         Self {
-            call,
+            call: None,
             code,
             status: Some(status),
             topic: None,
@@ -301,8 +303,8 @@ impl Stream for Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if !self.deliveries.is_empty() {
-            give_back_later(&self.call, std::mem::take(&mut self.deliveries));
+        if let Some(call) = self.call.as_ref().filter(|_| !self.deliveries.is_empty()) {
+            give_back_later(call, std::mem::take(&mut self.deliveries));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -27,6 +27,18 @@ pub(crate) enum Done {
     Ended(TransactionOutcome, Lsn, bool),
     Left(String),
     Disconnected(SessionId),
+    /// A receive waits, and then nobody waits for it any more.
+    Waits,
+    GivenUp,
+}
+
+/// Tells when a receive is given up.
+struct Waiting<'a>(&'a Fake);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.note(Done::GivenUp);
+    }
 }
 
 pub(crate) struct Fake {
@@ -37,6 +49,8 @@ pub(crate) struct Fake {
     /// What receives answer, in turn; then nothing.
     pub(crate) receives: Mutex<VecDeque<Result<Received, ReceiveError>>>,
     pub(crate) received: Mutex<Vec<Receive>>,
+    /// Receives wait for ever.
+    pub(crate) waits: AtomicBool,
     pub(crate) fetches: Mutex<VecDeque<Result<Fetched, FetchError>>>,
     pub(crate) committed: Mutex<Vec<CommitOffset>>,
     pub(crate) answers: Mutex<VecDeque<OffsetAnswer>>,
@@ -56,6 +70,7 @@ impl Fake {
             publish_errors: Mutex::default(),
             receives: Mutex::default(),
             received: Mutex::default(),
+            waits: AtomicBool::new(false),
             fetches: Mutex::default(),
             committed: Mutex::default(),
             answers: Mutex::default(),
@@ -137,6 +152,11 @@ impl Messaging for Fake {
     async fn receive(&self, _session: &Session, request: Receive) -> Result<Received, ReceiveError> {
         let invisible_ms = request.invisible_ms;
         self.received.lock().push(request);
+        if self.waits.load(Ordering::Relaxed) {
+            self.note(Done::Waits);
+            let _waiting = Waiting(self);
+            std::future::pending::<()>().await;
+        }
         let nothing = Received { deliveries: Vec::new(), delivered_ms: 7_000, invisible_ms, rest: 0 };
         self.receives.lock().pop_front().unwrap_or(Ok(nothing))
     }

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use model::verbs::{ReceiveError, Received};
 use model::{Delivery, Lsn, Receipt, SessionId};
 use net::Drain;
-use tonic::{Extensions, Request};
+use tonic::Request;
 
 use super::fake::{Done, stored};
 use super::kit::*;
@@ -296,10 +296,9 @@ async fn messages_that_cannot_be_written_go_back_at_once() {
         session: SessionId(1),
         drain: Drain::new(),
     };
-    let mut extensions = Extensions::new();
-    extensions.insert(Origin { connection: Arc::new(connection), authority: None });
-    let metadata = from_client("a", ()).into_parts().0;
-    let call = Call::of_parts(&node, metadata, &extensions).expect("well formed");
+    let headers = from_client("a", ()).into_parts().0.into_headers();
+    let origin = Origin { connection: Arc::new(connection), authority: None, headers };
+    let call = Call::new(&node, origin).expect("well formed");
     server.engine.receives.lock().push_back(Ok(received(vec![delivery(1, 1, ""), delivery(2, 1, "")])));
     let mut answering = receive(call, request()).await;
     assert!(answering.next().await.is_some(), "the status");
