@@ -3,7 +3,7 @@
 //! `e2e/README.md`. It is also the opponent of `versus`, which tunes it otherwise.
 use crate::install;
 use crate::process::{self, Output, Process};
-use crate::server_under_test::{Ports, Stop};
+use crate::server_under_test::{Engine, Ports, Stop};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -89,34 +89,6 @@ impl Oracle {
         let oracle = Self { tuning, libraries, home, ports, running: Vec::new() };
         oracle.write_configuration()?;
         Ok(oracle)
-    }
-
-    pub(crate) fn launch(&mut self) -> Result<()> {
-        // Killed in the reverse order of their start, whatever is left of an earlier life.
-        while self.running.pop().is_some() {}
-        for part in self.parts() {
-            let process = self.start_patiently(&part)?;
-            self.running.push(process);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn is_running(&mut self) -> bool {
-        !self.running.is_empty() && self.running.iter_mut().all(|process| !process.has_ended())
-    }
-
-    pub(crate) fn stop(&mut self, how: Stop) -> Result<()> {
-        while let Some(mut process) = self.running.pop() {
-            match how {
-                Stop::Graceful => process.terminate(STOP_PATIENCE)?,
-                Stop::Kill => process.kill()?,
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn processes(&self) -> &[Process] {
-        &self.running
     }
 
     /// The proxy gives up at once when the broker's registration has not reached the name server yet.
@@ -221,5 +193,35 @@ impl Oracle {
                  \"localServeAddr\":\"127.0.0.1\",\"grpcServerPort\":{grpc},\"remotingListenPort\":{http}}}\n"
             ),
         )
+    }
+}
+
+impl Engine for Oracle {
+    fn launch(&mut self) -> Result<()> {
+        // Killed in the reverse order of their start, whatever is left of an earlier life.
+        while self.running.pop().is_some() {}
+        for part in self.parts() {
+            let process = self.start_patiently(&part)?;
+            self.running.push(process);
+        }
+        Ok(())
+    }
+
+    fn is_running(&mut self) -> bool {
+        !self.running.is_empty() && self.running.iter_mut().all(|process| !process.has_ended())
+    }
+
+    fn stop(&mut self, how: Stop) -> Result<()> {
+        while let Some(mut process) = self.running.pop() {
+            match how {
+                Stop::Graceful => process.terminate(STOP_PATIENCE)?,
+                Stop::Kill => process.kill()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn processes(&self) -> &[Process] {
+        &self.running
     }
 }

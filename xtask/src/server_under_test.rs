@@ -56,12 +56,20 @@ impl Ports {
 
 pub(crate) struct ServerUnderTest {
     ports: Ports,
-    engine: Engine,
+    engine: Box<dyn Engine>,
 }
 
-enum Engine {
-    Apogee(Apogee),
-    Rocketmq(Box<Oracle>),
+/// A server as processes: ports, settings and data folder stay the same over every start.
+pub(crate) trait Engine: Send {
+    /// Until it is ready; whatever is left of an earlier life is killed.
+    fn launch(&mut self) -> Result<()>;
+    fn stop(&mut self, how: Stop) -> Result<()>;
+    fn is_running(&mut self) -> bool;
+    fn processes(&self) -> &[Process];
+    /// The log that must hold no unexpected line, where there is one.
+    fn watched_log(&self) -> Option<&Path> {
+        None
+    }
 }
 
 impl ServerUnderTest {
@@ -81,21 +89,13 @@ impl ServerUnderTest {
         folder: &Path,
     ) -> Result<Self> {
         let ports = Ports::choose()?;
-        Ok(Self { ports, engine: Engine::Apogee(Apogee::prepare(binary, settings, ports, folder)?) })
+        Ok(Self { ports, engine: Box::new(Apogee::prepare(binary, settings, ports, folder)?) })
     }
 
     /// The real RocketMQ, not yet launched.
     pub(crate) fn rocketmq(tuning: Tuning, folder: &Path) -> Result<Self> {
         let ports = Ports::choose()?;
-        let oracle = Oracle::install(ports, folder, tuning)?;
-        Ok(Self { ports, engine: Engine::Rocketmq(Box::new(oracle)) })
-    }
-
-    fn stop(&mut self, how: Stop) -> Result<()> {
-        match &mut self.engine {
-            Engine::Apogee(apogee) => apogee.stop(how),
-            Engine::Rocketmq(oracle) => oracle.stop(how),
-        }
+        Ok(Self { ports, engine: Box::new(Oracle::install(ports, folder, tuning)?) })
     }
 
     pub(crate) fn launch(&mut self) -> Result<()> {
@@ -103,7 +103,7 @@ impl ServerUnderTest {
     }
 
     pub(crate) fn restart(&mut self, how: Stop) -> Result<()> {
-        self.stop(how)?;
+        self.engine.stop(how)?;
         self.launch()
     }
 
@@ -121,34 +121,12 @@ impl ServerUnderTest {
     }
 
     pub(crate) fn processes(&self) -> &[Process] {
-        match &self.engine {
-            Engine::Apogee(apogee) => apogee.process.as_slice(),
-            Engine::Rocketmq(oracle) => oracle.processes(),
-        }
+        self.engine.processes()
     }
 
-    /// The log that must hold no unexpected line; the oracle's logs are its own affair.
+    /// The log that must hold no unexpected line; other servers' logs are their own affair.
     pub(crate) fn watched_log(&self) -> Option<&Path> {
-        match &self.engine {
-            Engine::Apogee(apogee) => Some(&apogee.log),
-            Engine::Rocketmq(_) => None,
-        }
-    }
-}
-
-impl Engine {
-    fn launch(&mut self) -> Result<()> {
-        match self {
-            Self::Apogee(apogee) => apogee.launch(),
-            Self::Rocketmq(oracle) => oracle.launch(),
-        }
-    }
-
-    fn is_running(&mut self) -> bool {
-        match self {
-            Self::Apogee(apogee) => apogee.process.as_mut().is_some_and(|process| !process.has_ended()),
-            Self::Rocketmq(oracle) => oracle.is_running(),
-        }
+        self.engine.watched_log()
     }
 }
 
@@ -181,7 +159,9 @@ impl Apogee {
             process: None,
         })
     }
+}
 
+impl Engine for Apogee {
     fn launch(&mut self) -> Result<()> {
         let mut command = Command::new(&self.binary);
         command
@@ -214,6 +194,18 @@ impl Apogee {
             Stop::Graceful => process.terminate(DRAIN_PATIENCE),
             Stop::Kill => process.kill(),
         }
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| !process.has_ended())
+    }
+
+    fn processes(&self) -> &[Process] {
+        self.process.as_slice()
+    }
+
+    fn watched_log(&self) -> Option<&Path> {
+        Some(&self.log)
     }
 }
 

@@ -1,25 +1,30 @@
 //! Apogee and the real RocketMQ side by side: the same unchanged clients, equal settings, one load after the other.
 //!
-//! Both servers are up for the whole run; the one that is not being measured is paused. Repetitions are interleaved
-//! and change their order, so that a change of the machine's mood meets both. Read in this order: `cases` (what is
-//! measured), `contestant` (on whom), `load` (how one load program is run), `procfs` (what is read of the system),
-//! `record` (what is written down), `page` (how it is shown). A further peer is a further file beside `contestant`.
+//! All servers are up for the whole run; those that are not being measured are paused. Repetitions are interleaved
+//! and change their order, so that a change of the machine's mood meets all. Read in this order: `cases` (what is
+//! measured), `peers` (on whom), `contestant` (how one server is treated), `load` (how one load program is run),
+//! `procfs` (what is read of the system), `record` (what is written down), `summary`, `targets` and `page` (how it
+//! is judged and shown).
 
 mod cases;
 mod contestant;
 mod load;
 mod machine;
 mod page;
+mod peers;
 mod procfs;
 mod record;
 mod statistics;
+mod summary;
+mod targets;
 
 use crate::oracle::ProxyMode;
-use crate::{ServerKind, e2e, paths, server_under_test};
+use crate::{e2e, paths};
 use anyhow::{Context, Result};
 use cases::Case;
 use clap::ValueEnum;
 use contestant::{Contestant, Round};
+use peers::Peer;
 use record::{Durability, Journal, Line, Run};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,8 +33,9 @@ const QUICK_PRELUDE_S: u32 = 4;
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Options {
-    #[arg(long, value_enum, default_value_t = Side::Both)]
-    server: Side,
+    /// Servers by name; all of them when left out.
+    #[arg(long, value_delimiter = ',')]
+    server: Vec<String>,
     /// Cases by name or by the beginning of a name; all of them when left out.
     #[arg(long, value_delimiter = ',')]
     case: Vec<String>,
@@ -63,16 +69,12 @@ pub(crate) struct Options {
     /// An Apogee that is built already, in place of building one.
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// Show what these raw results hold in place of measuring; what was measured twice is taken from the last.
+    #[arg(long, value_delimiter = ',', conflicts_with_all = ["server", "case", "quick"])]
+    journal: Vec<PathBuf>,
     /// Write the results to `docs/versus.md`.
     #[arg(long)]
     write: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum Side {
-    Apogee,
-    Rocketmq,
-    Both,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -87,22 +89,13 @@ pub(crate) enum Flush {
     OursSync,
 }
 
-impl Side {
-    fn kinds(self) -> &'static [ServerKind] {
-        match self {
-            Self::Apogee => &[ServerKind::Apogee],
-            Self::Rocketmq => &[ServerKind::Rocketmq],
-            Self::Both => &[ServerKind::Rocketmq, ServerKind::Apogee],
-        }
-    }
-}
-
 impl Flush {
-    fn of(self, kind: ServerKind) -> &'static [Durability] {
-        match (self, kind) {
-            (Self::All, _) => &[Durability::Async, Durability::Sync],
-            (Self::Async, _) | (Self::OursSync, ServerKind::Rocketmq) => &[Durability::Async],
-            (Self::Sync, _) | (Self::OursSync, ServerKind::Apogee) => &[Durability::Sync],
+    fn of(self, peer: &Peer) -> &'static [Durability] {
+        match self {
+            Self::All => &[Durability::Async, Durability::Sync],
+            Self::OursSync if peer.is_ours() => &[Durability::Sync],
+            Self::Async | Self::OursSync => &[Durability::Async],
+            Self::Sync => &[Durability::Sync],
         }
     }
 
@@ -124,8 +117,12 @@ impl Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if !options.journal.is_empty() {
+        return show_again(options);
+    }
     let options = &options.settled();
     let cases = cases::chosen(&options.case)?;
+    let peers = peers::chosen(&options.server)?;
     for client in cases::clients(&cases) {
         client.install().with_context(|| format!("cannot install {}", client.name))?;
     }
@@ -133,12 +130,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     println!("logs are in {}", folder.display());
     let mut journal = Journal::begin(&paths::repository().join("target/versus"))?;
     println!("raw results are in {}", journal.path().display());
-    journal.add(Line::Machine(machine::facts()?))?;
+    journal.add(Line::Machine(machine::facts(command(std::env::args().skip(1)))?))?;
 
     let mut contestants = Vec::new();
-    for kind in options.server.kinds() {
-        for flush in options.flush.of(*kind) {
-            let contestant = Contestant::start(*kind, *flush, options, &folder)?;
+    for peer in peers {
+        for flush in options.flush.of(peer) {
+            let contestant = Contestant::start(peer, *flush, options, &folder)?;
             journal.add(Line::Start(contestant.start_record()))?;
             contestants.push(contestant);
         }
@@ -160,12 +157,28 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     if options.write {
-        let file = paths::repository().join("docs/versus.md");
-        std::fs::write(&file, page::page(journal.lines(), &command(std::env::args().skip(1))))?;
-        println!("wrote {}", file.display());
+        write_page(journal.lines())?;
     }
     std::fs::remove_dir_all(folder)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What earlier runs have measured.
+fn show_again(options: &Options) -> Result<ExitCode> {
+    let journals = options.journal.iter().map(|path| record::read(path)).collect::<Result<Vec<_>>>()?;
+    let lines = record::merged(journals);
+    println!("{}", page::table(&lines));
+    if options.write {
+        write_page(&lines)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_page(lines: &[Line]) -> Result<()> {
+    let file = paths::repository().join("docs/versus.md");
+    std::fs::write(&file, page::page(lines))?;
+    println!("wrote {}", file.display());
+    Ok(())
 }
 
 /// Brings every server into the state of one that has run for a while; returns how many runs failed.
@@ -231,14 +244,6 @@ fn announce(run: &Run) {
         run.other_cpu_seconds / run.window_seconds,
         if run.rehearsal { " (rehearsal)" } else { "" },
     );
-}
-
-/// The program that Apogee is, built unless it is there already.
-fn program(options: &Options) -> Result<PathBuf> {
-    match &options.binary {
-        Some(binary) => binary.canonicalize().with_context(|| format!("no program {}", binary.display())),
-        None => server_under_test::build(&options.profile),
-    }
 }
 
 /// The command that made a page, without what belongs to one machine.

@@ -173,6 +173,11 @@ pub(crate) fn chosen(wanted: &[String]) -> Result<Vec<Case>> {
     Ok(CASES.into_iter().filter(|case| wanted.iter().any(|word| is_meant(word, case))).collect())
 }
 
+/// Whether the load has a rate of its own, so that its throughput says nothing about the server.
+pub(crate) fn is_paced(name: &str) -> bool {
+    CASES.iter().any(|case| case.name == name && case.work == "end-to-end")
+}
+
 /// One case of each protocol in use that makes a server run through much in little time.
 pub(crate) fn prelude(cases: &[Case]) -> Vec<Case> {
     let is_used = |case: &Case| cases.iter().any(|used| used.protocol == case.protocol);

@@ -1,12 +1,11 @@
 //! One server of a comparison: how it is set up, started, paused while others have their turn, and measured.
+use super::Options;
 use super::cases::Case;
 use super::load::{Load, Places};
+use super::peers::Peer;
 use super::procfs::{self, Usage};
 use super::record::{Durability, Run, Start};
-use super::{Options, program};
-use crate::ServerKind;
 use crate::operator::Operator;
-use crate::oracle::{Heaps, Tuning};
 use crate::process::{self, Process};
 use crate::server_under_test::ServerUnderTest;
 use anyhow::{Context, Result};
@@ -18,13 +17,14 @@ const QUEUES: u32 = 8;
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(75);
 
 pub(crate) struct Contestant {
-    kind: ServerKind,
+    peer: &'static Peer,
     flush: Durability,
     server: ServerUnderTest,
     operator: Operator,
     folder: PathBuf,
     ready_seconds: f64,
     rss_idle_mib: f64,
+    program_bytes: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,24 +37,24 @@ pub(crate) struct Round {
 impl Contestant {
     /// Starts the server and pauses it.
     pub(crate) fn start(
-        kind: ServerKind,
+        peer: &'static Peer,
         flush: Durability,
         options: &Options,
         parent: &Path,
     ) -> Result<Self> {
-        let folder = parent.join(format!("{}-{}", name(kind), flush.name()));
+        let folder = parent.join(format!("{}-{}", peer.name, flush.name()));
         std::fs::create_dir_all(&folder)?;
-        let mut server = match kind {
-            ServerKind::Apogee => ServerUnderTest::apogee(&program(options)?, settings(flush), &folder)?,
-            ServerKind::Rocketmq => ServerUnderTest::rocketmq(tuning(flush, options), &folder)?,
-        };
-        println!("starting {}, flush {}", name(kind), flush.name());
+        let mut server = (peer.prepare)(options, flush, &folder)?;
+        let program = (peer.program)(options)?.map(std::fs::metadata).transpose()?;
+        let program_bytes = program.map(|file| file.len());
+        println!("starting {}, flush {}", peer.name, flush.name());
         let start = Instant::now();
         server.launch()?;
         let ready_seconds = start.elapsed().as_secs_f64();
         let operator = Operator::start(&server, &folder)?;
         let rss_idle_mib = Usage::of(&ids(&server))?.rss_mib;
-        let mut contestant = Self { kind, flush, server, operator, folder, ready_seconds, rss_idle_mib };
+        let mut contestant =
+            Self { peer, flush, server, operator, folder, ready_seconds, rss_idle_mib, program_bytes };
         // Paused before its parts know each other, a server would not learn of them.
         contestant.operate(&format!("topic first NORMAL {QUEUES}"))?;
         contestant.server.processes().iter().for_each(Process::pause);
@@ -62,7 +62,7 @@ impl Contestant {
     }
 
     pub(crate) fn name(&self) -> &'static str {
-        name(self.kind)
+        self.peer.name
     }
 
     pub(crate) fn flush(&self) -> Durability {
@@ -76,6 +76,7 @@ impl Contestant {
             ready_seconds: self.ready_seconds,
             rss_idle_mib: self.rss_idle_mib,
             processes: self.server.processes().len(),
+            program_bytes: self.program_bytes,
         }
     }
 
@@ -147,30 +148,4 @@ impl Contestant {
 
 fn ids(server: &ServerUnderTest) -> Vec<u32> {
     server.processes().iter().map(Process::id).collect()
-}
-
-pub(crate) fn name(kind: ServerKind) -> &'static str {
-    match kind {
-        ServerKind::Apogee => "apogee",
-        ServerKind::Rocketmq => "rocketmq",
-    }
-}
-
-/// Apogee as it comes, but for when it flushes.
-fn settings(flush: Durability) -> Vec<(&'static str, String)> {
-    vec![("APOGEE_FLUSH", flush.name().to_owned())]
-}
-
-/// RocketMQ as its defaults have it, with heaps that fit a small machine.
-fn tuning(flush: Durability, options: &Options) -> Tuning {
-    let flush = match flush {
-        Durability::Sync => "SYNC_FLUSH",
-        Durability::Async => "ASYNC_FLUSH",
-    };
-    Tuning {
-        java: &["-XX:+UseG1GC"],
-        heaps: Heaps { namesrv: "256m", broker: "2g", proxy: "1g" },
-        proxy: options.proxy,
-        broker: format!("flushDiskType={flush}\n"),
-    }
 }

@@ -8,6 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
+    /// What made this measurement.
+    pub(crate) command: String,
     pub(crate) time: String,
     pub(crate) revision: String,
     pub(crate) processor: String,
@@ -17,10 +19,11 @@ pub(crate) struct Facts {
     pub(crate) java: String,
 }
 
-pub(crate) fn facts() -> Result<Facts> {
+pub(crate) fn facts(command: String) -> Result<Facts> {
     let read = |path: &str| std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"));
     let memory_kib = field(&read("/proc/meminfo")?, "MemTotal").context("no MemTotal in meminfo")?;
     Ok(Facts {
+        command,
         time: now()?,
         revision: first_line(Command::new("git").args(["describe", "--always", "--dirty"]))?,
         processor: processor(&read("/proc/cpuinfo")?),

@@ -14,6 +14,21 @@ pub(crate) enum Line {
     Run(Run),
 }
 
+impl Line {
+    fn is_rehearsal(&self) -> bool {
+        matches!(self, Self::Run(run) if run.rehearsal)
+    }
+
+    /// What it tells something about.
+    fn subject(&self) -> String {
+        match self {
+            Self::Machine(facts) => format!("machine at {}", facts.time),
+            Self::Start(start) => format!("start of {}, {}", start.server, start.flush.name()),
+            Self::Run(run) => format!("{} on {}, {}", run.case, run.server, run.flush.name()),
+        }
+    }
+}
+
 /// When a server makes messages durable.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +58,8 @@ pub(crate) struct Start {
     /// Before any load.
     pub(crate) rss_idle_mib: f64,
     pub(crate) processes: usize,
+    /// Size of the program, where it is one file.
+    pub(crate) program_bytes: Option<u64>,
 }
 
 /// One round of one case on one server.
@@ -120,6 +137,25 @@ impl Journal {
     }
 }
 
+/// The lines of one journal.
+pub(crate) fn read(path: &Path) -> Result<Vec<Line>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let parse = |line| serde_json::from_str(line).with_context(|| format!("{}: {line}", path.display()));
+    text.lines().map(parse).collect()
+}
+
+/// One journal of several: a case or a start that a later one has too is taken from there alone.
+pub(crate) fn merged(journals: Vec<Vec<Line>>) -> Vec<Line> {
+    let mut merged: Vec<Line> = Vec::new();
+    for journal in journals {
+        let subjects: Vec<String> =
+            journal.iter().filter(|line| !line.is_rehearsal()).map(Line::subject).collect();
+        merged.retain(|line| !subjects.contains(&line.subject()));
+        merged.extend(journal);
+    }
+    merged
+}
+
 #[cfg(test)]
 pub(crate) fn example(server: &str, case: &str, rate: u64, cpu_seconds: f64) -> Run {
     Run {
@@ -155,6 +191,17 @@ mod tests {
             assert!(text.starts_with(r#"{"kind":"run","#), "{text}");
             assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), line);
         }
+    }
+
+    #[test]
+    fn the_last_journal_has_the_word() {
+        let run = |case: &str, rate| Line::Run(example("apogee", case, rate, 1.0));
+        let mut rehearsal = example("apogee", "b", 7, 1.0);
+        rehearsal.rehearsal = true;
+        let first = vec![run("a", 1), run("b", 2), run("b", 3)];
+        let second = vec![Line::Run(rehearsal.clone()), run("a", 4), run("a", 5)];
+        let expected = vec![run("b", 2), run("b", 3), Line::Run(rehearsal), run("a", 4), run("a", 5)];
+        assert_eq!(merged(vec![first, second]), expected);
     }
 
     #[test]
