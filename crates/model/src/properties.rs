@@ -191,12 +191,51 @@ impl Properties {
 }
 
 /// The value of `key` in encoded properties.
+///
+/// A send asks for a dozen keys, most of which are not there: a pair is passed over by one look for its end.
 #[must_use]
 pub fn get<'a>(encoded: &'a str, key: &str) -> Option<&'a str> {
-    iter(encoded).find(|(k, _)| *k == key).map(|(_, v)| v)
+    let mut rest = encoded;
+    loop {
+        if let Some(value) = rest.strip_prefix(key).and_then(|tail| tail.strip_prefix(KEY_END))
+            && !key.contains([KEY_END, VALUE_END])
+        {
+            return value.get(..end_of_pair(value).unwrap_or(value.len()));
+        }
+        rest = rest.get(end_of_pair(rest)? + 1..)?;
+    }
+}
+
+fn end_of_pair(text: &str) -> Option<usize> {
+    memchr::memchr(VALUE_END as u8, text.as_bytes())
 }
 
 /// The pairs of encoded properties; pieces without a separator are passed over.
 pub fn iter(encoded: &str) -> impl Iterator<Item = (&str, &str)> {
     encoded.split(VALUE_END).filter_map(|pair| pair.split_once(KEY_END))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_first_of_equal_keys_counts_and_pieces_without_a_separator_do_not() {
+        let encoded = "ab\u{2}a\u{1}1\u{2}ab\u{1}2\u{2}a\u{1}3\u{2}last\u{1}";
+        assert_eq!(get(encoded, "a"), Some("1"));
+        assert_eq!(get(encoded, "ab"), Some("2"));
+        assert_eq!(get(encoded, "last"), Some(""));
+        assert_eq!(get(encoded, "b"), None);
+        assert_eq!(get(encoded, "a\u{1}1\u{2}ab"), None, "a key ends where its separator stands");
+    }
+
+    proptest! {
+        #[test]
+        fn a_look_finds_what_a_walk_finds(encoded in "[ab\u{1}\u{2}é]{0,24}", key in "[ab\u{1}\u{2}é]{0,3}") {
+            let walked = iter(&encoded).find(|(k, _)| *k == key).map(|(_, v)| v);
+            prop_assert_eq!(get(&encoded, &key), walked);
+        }
+    }
 }
