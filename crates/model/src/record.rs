@@ -444,17 +444,14 @@ impl std::fmt::Debug for StoredMessage {
 /// The 4.x message id of the message at `lsn`: host, port and position in upper case hex.
 #[must_use]
 pub fn offset_id(store_host: SocketAddr, lsn: Lsn) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    use std::fmt::Write as _;
     let mut bytes = Vec::with_capacity(28);
     put_host(&mut bytes, canonical(store_host));
     bytes.extend_from_slice(&lsn.get().to_be_bytes());
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte));
-    }
-    text
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02X}");
+        text
+    })
 }
 
 /// The position in a 4.x message id.

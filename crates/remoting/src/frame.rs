@@ -11,13 +11,16 @@
 //! in, as the Java server does.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use serde::Deserialize;
 use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::code;
 use crate::header::Fields;
 use crate::limits::{FRAME_BYTES_MAX, HEADER_BYTES_MAX};
+
+mod json_header;
+
+pub(crate) use json_header::decimal;
 
 /// This frame answers one of the other side.
 pub const FLAG_RESPONSE: i32 = 1;
@@ -204,7 +207,7 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<Command>, FrameError> {
     frame.advance(8);
     let header = frame.split_to(header_len);
     let mut command = match kind {
-        HeaderKind::Json => decode_json(&header)?,
+        HeaderKind::Json => json_header::decode(&header)?,
         HeaderKind::Binary => decode_binary(&header)?,
     };
     command.body = frame.into();
@@ -230,40 +233,6 @@ fn peek(buffer: &[u8]) -> Result<Option<(usize, HeaderKind, usize)>, FrameError>
         return Err(FrameError::HeaderLength { header, length });
     }
     Ok(Some((length, kind, header)))
-}
-
-/// The JSON header as it stands on the wire; unknown members are passed over.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JsonHeader<'a> {
-    code: i32,
-    #[serde(default, borrow)]
-    language: Option<std::borrow::Cow<'a, str>>,
-    #[serde(default)]
-    version: i32,
-    #[serde(default)]
-    opaque: i32,
-    #[serde(default)]
-    flag: i32,
-    #[serde(default)]
-    remark: Option<String>,
-    #[serde(default)]
-    ext_fields: Fields,
-}
-
-fn decode_json(header: &[u8]) -> Result<Command, FrameError> {
-    let header: JsonHeader<'_> = serde_json::from_slice(header)?;
-    Ok(Command {
-        code: header.code,
-        language: header.language.map_or(Language::OTHER, |name| Language::of_name(&name)),
-        version: header.version,
-        opaque: header.opaque,
-        flag: header.flag,
-        remark: header.remark,
-        fields: header.ext_fields,
-        body: Body::default(),
-        header_kind: HeaderKind::Json,
-    })
 }
 
 fn decode_binary(mut header: &[u8]) -> Result<Command, FrameError> {
@@ -307,11 +276,13 @@ fn text<'a>(bytes: &'a [u8], what: &'static str) -> Result<&'a str, FrameError> 
 }
 
 /// Appends a frame without its body, whose parts must follow.
-pub fn encode_head(command: &Command, out: &mut BytesMut) {
+pub fn encode_head(command: &Command, out: &mut Vec<u8>) {
     let start = out.len();
+    // Most headers have no more than this around their fields.
+    out.reserve(192 + command.fields.bytes());
     out.put_u64(0);
     match command.header_kind {
-        HeaderKind::Json => encode_json(command, out),
+        HeaderKind::Json => json_header::encode(command, out),
         HeaderKind::Binary => encode_binary(command, out),
     }
     let header = out.len() - start - 8;
@@ -326,76 +297,11 @@ pub fn encode_head(command: &Command, out: &mut BytesMut) {
 
 /// Appends a whole frame.
 pub fn encode(command: &Command, out: &mut BytesMut) {
-    encode_head(command, out);
+    let mut head = Vec::new();
+    encode_head(command, &mut head);
+    out.put_slice(&head);
     for part in &command.body.0 {
         out.put_slice(part);
-    }
-}
-
-fn encode_json(command: &Command, out: &mut BytesMut) {
-    out.put_slice(b"{\"code\":");
-    put_number(out, command.code);
-    if !command.fields.is_empty() {
-        out.put_slice(b",\"extFields\":{");
-        for (n, (key, value)) in command.fields.iter().enumerate() {
-            if n > 0 {
-                out.put_u8(b',');
-            }
-            put_string(out, key);
-            out.put_u8(b':');
-            put_string(out, value);
-        }
-        out.put_u8(b'}');
-    }
-    out.put_slice(b",\"flag\":");
-    put_number(out, command.flag);
-    out.put_slice(b",\"language\":\"");
-    out.put_slice(command.language.name().as_bytes());
-    out.put_slice(b"\",\"opaque\":");
-    put_number(out, command.opaque);
-    if let Some(remark) = &command.remark {
-        out.put_slice(b",\"remark\":");
-        put_string(out, remark);
-    }
-    out.put_slice(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
-    put_number(out, command.version);
-    out.put_u8(b'}');
-}
-
-fn put_number(out: &mut BytesMut, number: i32) {
-    use std::fmt::Write as _;
-    let _ = write!(out, "{number}");
-}
-
-/// A JSON string: what must be escaped is, the rest goes as it is.
-fn put_string(out: &mut BytesMut, text: &str) {
-    out.put_u8(b'"');
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\') {
-        let (plain, tail) = rest.split_at(at);
-        out.put_slice(plain);
-        if let Some((special, tail)) = tail.split_first() {
-            put_escaped(out, *special);
-            rest = tail;
-        }
-    }
-    out.put_slice(rest);
-    out.put_u8(b'"');
-}
-
-fn put_escaped(out: &mut BytesMut, byte: u8) {
-    match byte {
-        b'"' => out.put_slice(b"\\\""),
-        b'\\' => out.put_slice(b"\\\\"),
-        b'\n' => out.put_slice(b"\\n"),
-        b'\r' => out.put_slice(b"\\r"),
-        b'\t' => out.put_slice(b"\\t"),
-        other => {
-            const HEX: &[u8; 16] = b"0123456789abcdef";
-            out.put_slice(b"\\u00");
-            out.put_u8(HEX.get(usize::from(other >> 4)).copied().unwrap_or(b'0'));
-            out.put_u8(HEX.get(usize::from(other & 15)).copied().unwrap_or(b'0'));
-        }
     }
 }
 
@@ -403,7 +309,7 @@ fn put_escaped(out: &mut BytesMut, byte: u8) {
     clippy::cast_possible_truncation,
     reason = "lengths are far below 2^31; codes are the caller's business"
 )]
-fn encode_binary(command: &Command, out: &mut BytesMut) {
+fn encode_binary(command: &Command, out: &mut Vec<u8>) {
     out.put_i16(command.code as i16);
     out.put_u8(command.language.0);
     out.put_i16(command.version as i16);

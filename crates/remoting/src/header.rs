@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::error::Failure;
+use crate::frame::decimal;
 
 /// String pairs; the first of equal keys counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +32,16 @@ impl Fields {
     #[must_use]
     pub const fn new() -> Self {
         Self { text: String::new(), spans: Vec::new() }
+    }
+
+    /// Room for so many bytes of text and so many pairs.
+    pub(crate) fn with_capacity(text_bytes: usize, pairs: usize) -> Self {
+        Self { text: String::with_capacity(text_bytes), spans: Vec::with_capacity(pairs) }
+    }
+
+    /// About what the fields take in a JSON header: texts, quotes and separators.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len() + 6 * self.spans.len()
     }
 
     #[must_use]
@@ -65,7 +76,17 @@ impl Fields {
         self
     }
 
-    fn close(&mut self, start: usize, key_len: usize) {
+    /// As [`Self::push`] of a number that is not negative.
+    pub(crate) fn push_number(&mut self, key: &str, value: impl Into<u64>) {
+        decimal(value.into(), |digits| self.push_text(key, digits));
+    }
+
+    /// Where a reader puts a key and its value before it [closes](Self::close) the pair.
+    pub(crate) fn text_mut(&mut self) -> &mut String {
+        &mut self.text
+    }
+
+    pub(crate) fn close(&mut self, start: usize, key_len: usize) {
         let value_len = self.text.len() - start - key_len;
         let fit = |n: usize| u32::try_from(n).expect("a header is below 4 GiB");
         self.spans.push(Span { start: fit(start), key_len: fit(key_len), value_len: fit(value_len) });

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::frame::{self, Command};
@@ -16,11 +16,16 @@ const COPY_BYTES_MAX: usize = 2 * 1024;
 const SLICES_MAX: usize = 64;
 /// The buffer is handed over when it is so long, so that its memory can be freed in pieces.
 const TAIL_BYTES_MAX: usize = 64 * 1024;
+/// A buffer of this size is kept while nothing waits: most clients need no more.
+const TAIL_BYTES_KEPT: usize = 4 * 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct OutQueue {
     chunks: VecDeque<Bytes>,
-    tail: BytesMut,
+    /// Comes after the chunks.
+    tail: Vec<u8>,
+    /// Of the tail.
+    written: usize,
     bytes: usize,
 }
 
@@ -51,24 +56,31 @@ impl OutQueue {
     }
 
     fn seal(&mut self) {
-        if !self.tail.is_empty() {
-            self.chunks.push_back(self.tail.split().freeze());
+        let mut sealed = Bytes::from(std::mem::take(&mut self.tail));
+        sealed.advance(std::mem::take(&mut self.written));
+        if !sealed.is_empty() {
+            self.chunks.push_back(sealed);
         }
     }
 
     /// Writes once, as much as the client takes. Loses nothing if it is dropped while waiting.
     pub(crate) async fn write_some(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<usize> {
-        self.seal();
-        if !to.is_write_vectored() {
+        let tail = self.tail.get(self.written..).unwrap_or_default();
+        let written = if self.chunks.is_empty() {
+            to.write(tail).await?
+        } else if to.is_write_vectored() {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let mut used = 0;
+            let waiting = self.chunks.iter().map(|chunk| &**chunk).chain([tail]);
+            for (slice, part) in slices.iter_mut().zip(waiting) {
+                *slice = IoSlice::new(part);
+                used += 1;
+            }
+            to.write_vectored(slices.get(..used).unwrap_or_default()).await?
+        } else {
             self.join_front();
-        }
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let mut used = 0;
-        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
-            *slice = IoSlice::new(chunk);
-            used += 1;
-        }
-        let written = to.write_vectored(slices.get(..used).unwrap_or_default()).await?;
+            to.write(self.chunks.front().map_or(&[], |front| front)).await?
+        };
         if written == 0 && !self.is_empty() {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -78,6 +90,7 @@ impl OutQueue {
 
     /// Where one write takes one slice (TLS): the small ones at the front become one.
     fn join_front(&mut self) {
+        self.seal();
         let small = |chunk: &Bytes| chunk.len() < COPY_BYTES_MAX;
         let count = self.chunks.iter().take(SLICES_MAX).take_while(|chunk| small(chunk)).count();
         if count > 1 {
@@ -95,6 +108,95 @@ impl OutQueue {
             }
             written -= front.len();
             self.chunks.pop_front();
+        }
+        self.written += written;
+        if self.written == self.tail.len() {
+            self.written = 0;
+            self.tail.clear();
+            if self.tail.capacity() > TAIL_BYTES_KEPT {
+                self.tail = Vec::new();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::header::Fields;
+
+    /// Takes a few bytes of each write.
+    #[derive(Default)]
+    struct Slow {
+        taken: Vec<u8>,
+        vectored: bool,
+        step: usize,
+    }
+
+    impl AsyncWrite for Slow {
+        fn poll_write(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            data: &[u8],
+        ) -> std::task::Poll<io::Result<usize>> {
+            let count = data.len().min(self.step);
+            self.taken.extend_from_slice(&data[..count]);
+            std::task::Poll::Ready(Ok(count))
+        }
+
+        fn poll_write_vectored(
+            self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> std::task::Poll<io::Result<usize>> {
+            let front: Vec<u8> =
+                slices.iter().flat_map(|slice| slice.iter().copied()).take(self.step).collect();
+            self.poll_write(cx, &front)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.vectored
+        }
+
+        fn poll_flush(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<io::Result<()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<io::Result<()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+    }
+
+    fn answer(n: usize, body: usize) -> Command {
+        let fields = Fields::new().with("n", n);
+        Command { fields, body: vec![b'x'; body].into(), ..Command::response(0) }
+    }
+
+    /// Answers of all sizes, some pushed while others are half written, leave whole and in their order.
+    #[test]
+    fn what_is_pushed_leaves_in_its_order_however_little_is_taken() {
+        for (vectored, step) in [(true, 97), (true, 100_000), (false, 97), (false, 3_000)] {
+            let mut to = Slow { vectored, step, ..Slow::default() };
+            let (mut queue, mut expected) = (OutQueue::default(), BytesMut::new());
+            for (n, body) in [0, 10, 5_000, 3, 70_000, 1, 2_047, 2_048, 60_000, 0].into_iter().enumerate() {
+                frame::encode(&answer(n, body), &mut expected);
+                queue.push(answer(n, body));
+                queue.write_some(&mut to).now_or_never().expect("it never waits").expect("it never fails");
+            }
+            while !queue.is_empty() {
+                queue.write_some(&mut to).now_or_never().expect("it never waits").expect("it never fails");
+            }
+            assert!(to.taken == expected, "vectored {vectored}, {step} at a time");
+            assert!(queue.tail.capacity() <= TAIL_BYTES_KEPT && queue.chunks.is_empty());
         }
     }
 }

@@ -116,11 +116,11 @@ fn answer(fetched: Fetched, asked: i64) -> Command {
         FetchOutcome::OutOfRange if asked == 0 && fetched.next == Offset(0) => response::PULL_NOT_FOUND,
         FetchOutcome::OutOfRange => response::PULL_OFFSET_MOVED,
     };
-    let fields = Fields::new()
-        .with("nextBeginOffset", fetched.next)
-        .with("minOffset", fetched.min)
-        .with("maxOffset", fetched.max)
-        .with("suggestWhichBrokerId", 0);
+    let mut fields = Fields::with_capacity(128, 4);
+    fields.push_number("nextBeginOffset", fetched.next.get());
+    fields.push_number("minOffset", fetched.min.get());
+    fields.push_number("maxOffset", fetched.max.get());
+    fields.push_text("suggestWhichBrokerId", "0");
     let body: Body = fetched.messages.iter().map(|message| message.bytes().clone()).collect();
     Command { code, ..success(fields, body) }
 }

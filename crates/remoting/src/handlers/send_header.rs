@@ -129,12 +129,17 @@ fn number<T: std::str::FromStr + Default>(field: &str, text: Option<&str>) -> Re
 
 /// `SendMessageResponseHeader`. A batch has the ids of all its messages, joined.
 pub(super) fn answer(stored: &[PublishedMessage]) -> Command {
-    let mut fields = Fields::new();
+    let mut fields = Fields::with_capacity(192 + stored.len() * 33, 8);
     if let Some(first) = stored.first() {
-        let ids: Vec<&str> = stored.iter().map(|one| one.offset_id.as_str()).collect();
-        fields.push_text("msgId", &ids.join(","));
-        fields.push("queueId", first.queue);
-        fields.push("queueOffset", first.offset);
+        match stored {
+            [one] => fields.push_text("msgId", &one.offset_id),
+            many => {
+                let ids: Vec<&str> = many.iter().map(|one| one.offset_id.as_str()).collect();
+                fields.push_text("msgId", &ids.join(","));
+            }
+        }
+        fields.push_number("queueId", first.queue.get());
+        fields.push_number("queueOffset", first.offset.get());
         fields.push_text("transactionId", first.transaction_id.as_deref().unwrap_or(&first.message_id));
         if let Some(handle) = &first.recall_handle {
             fields.push_text("recallHandle", handle);

@@ -1,0 +1,390 @@
+//! The JSON header, read and written without detours: a node spends more on headers than on the messages behind them.
+//!
+//! Reading is in two steps. [`plain`] takes the one shape that official clients write: known members, numbers as
+//! digits, fields as strings. Whatever else is legal or not is left to the general parser behind it, so there is one
+//! judge of what is JSON; what `plain` takes it takes as the general parser would.
+
+use serde::Deserialize;
+
+use super::{Command, HeaderKind, Language};
+use crate::header::Fields;
+
+/// The JSON header as it stands on the wire; unknown members are passed over.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct JsonHeader<'a> {
+    code: i32,
+    #[serde(default, borrow)]
+    language: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default)]
+    version: i32,
+    #[serde(default)]
+    opaque: i32,
+    #[serde(default)]
+    flag: i32,
+    #[serde(default)]
+    remark: Option<String>,
+    #[serde(default)]
+    ext_fields: Fields,
+}
+
+/// Reads a header. The command has no body yet.
+pub(super) fn decode(header: &[u8]) -> Result<Command, serde_json::Error> {
+    match plain(header) {
+        Some(command) => Ok(command),
+        None => general(header),
+    }
+}
+
+/// Reads any legal header.
+pub(super) fn general(header: &[u8]) -> Result<Command, serde_json::Error> {
+    let header: JsonHeader<'_> = serde_json::from_slice(header)?;
+    Ok(Command {
+        code: header.code,
+        language: header.language.map_or(Language::OTHER, |name| Language::of_name(&name)),
+        version: header.version,
+        opaque: header.opaque,
+        flag: header.flag,
+        remark: header.remark,
+        fields: header.ext_fields,
+        header_kind: HeaderKind::Json,
+        ..Command::default()
+    })
+}
+
+/// Reads a header of the usual shape; `None` if it is of another.
+pub(super) fn plain(header: &[u8]) -> Option<Command> {
+    const CODE: u8 = 1;
+    let mut from = Scanner { rest: std::str::from_utf8(header).ok()? };
+    let mut command = Command { language: Language::OTHER, ..Command::default() };
+    let mut seen = 0_u8;
+    from.take(b'{')?;
+    loop {
+        let name = from.plain_string()?;
+        from.take(b':')?;
+        let member = match name {
+            "code" => {
+                command.code = from.number()?;
+                CODE
+            }
+            "language" => {
+                command.language = Language::of_name(from.plain_string()?);
+                2
+            }
+            "version" => {
+                command.version = from.number()?;
+                4
+            }
+            "opaque" => {
+                command.opaque = from.number()?;
+                8
+            }
+            "flag" => {
+                command.flag = from.number()?;
+                16
+            }
+            "extFields" => {
+                command.fields = from.fields()?;
+                32
+            }
+            "serializeTypeCurrentRPC" => {
+                from.plain_string()?;
+                64
+            }
+            _ => return None,
+        };
+        if seen & member != 0 {
+            return None;
+        }
+        seen |= member;
+        match from.next()? {
+            b',' => {}
+            b'}' => break,
+            _ => return None,
+        }
+    }
+    (from.rest.is_empty() && seen & CODE != 0).then_some(command)
+}
+
+/// Reads JSON without blanks from the front.
+struct Scanner<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Scanner<'a> {
+    /// One byte of ASCII.
+    fn next(&mut self) -> Option<u8> {
+        let byte = *self.rest.as_bytes().first()?;
+        self.rest = self.rest.get(1..)?;
+        Some(byte)
+    }
+
+    fn take(&mut self, expected: u8) -> Option<()> {
+        (self.next()? == expected).then_some(())
+    }
+
+    /// A string without escapes.
+    fn plain_string(&mut self) -> Option<&'a str> {
+        self.take(b'"')?;
+        let (text, rest) = self.rest.split_at_checked(plain_len(self.rest.as_bytes()))?;
+        self.rest = rest;
+        self.take(b'"')?;
+        Some(text)
+    }
+
+    fn number(&mut self) -> Option<i32> {
+        let digits = self.rest.strip_prefix('-').unwrap_or(self.rest);
+        let count = digits.bytes().take_while(u8::is_ascii_digit).count();
+        let is_signed = digits.len() != self.rest.len();
+        if digits.starts_with('0') && (is_signed || count > 1) {
+            return None;
+        }
+        let (number, rest) = self.rest.split_at_checked(self.rest.len() - digits.len() + count)?;
+        self.rest = rest;
+        number.parse().ok()
+    }
+
+    fn fields(&mut self) -> Option<Fields> {
+        self.take(b'{')?;
+        let mut fields = Fields::with_capacity(self.rest.len(), 16);
+        if self.rest.starts_with('}') {
+            return self.next().map(|_| fields);
+        }
+        loop {
+            let start = fields.text_mut().len();
+            self.append(fields.text_mut())?;
+            let key_len = fields.text_mut().len() - start;
+            self.take(b':')?;
+            self.append(fields.text_mut())?;
+            fields.close(start, key_len);
+            match self.next()? {
+                b',' => {}
+                b'}' => return Some(fields),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Adds what a string says.
+    fn append(&mut self, out: &mut String) -> Option<()> {
+        self.take(b'"')?;
+        loop {
+            let (text, rest) = self.rest.split_at_checked(plain_len(self.rest.as_bytes()))?;
+            out.push_str(text);
+            self.rest = rest;
+            match self.next()? {
+                b'"' => return Some(()),
+                b'\\' => out.push(self.escaped()?),
+                _ => return None,
+            }
+        }
+    }
+
+    fn escaped(&mut self) -> Option<char> {
+        Some(match self.next()? {
+            b'u' => {
+                let (digits, rest) = self.rest.split_at_checked(4)?;
+                if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                    return None;
+                }
+                self.rest = rest;
+                // Halves of a pair are rare: the general parser joins them.
+                char::from_u32(u32::from_str_radix(digits, 16).ok()?)?
+            }
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            same @ (b'"' | b'\\' | b'/') => char::from(same),
+            _ => return None,
+        })
+    }
+}
+
+/// Bytes before the first that a JSON string cannot hold as it is: a quote, a backslash, a control character.
+/// Eight at a time; of the eight, the lowest mark is exact.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = ONES * u64::from(b'"');
+        let backslash = ONES * u64::from(b'\\');
+        let marks = below(word, 0x20) | below(word ^ quote, 1) | below(word ^ backslash, 1);
+        if marks != 0 {
+            return n * 8 + marks.trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    bytes.len() - tail.len() + tail.iter().position(special).unwrap_or(tail.len())
+}
+
+/// Appends a header.
+pub(super) fn encode(command: &Command, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"code\":");
+    put_number(out, command.code);
+    if !command.fields.is_empty() {
+        out.extend_from_slice(b",\"extFields\":{");
+        for (n, (key, value)) in command.fields.iter().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            put_string(out, key);
+            out.push(b':');
+            put_string(out, value);
+        }
+        out.push(b'}');
+    }
+    out.extend_from_slice(b",\"flag\":");
+    put_number(out, command.flag);
+    out.extend_from_slice(b",\"language\":\"");
+    out.extend_from_slice(command.language.name().as_bytes());
+    out.extend_from_slice(b"\",\"opaque\":");
+    put_number(out, command.opaque);
+    if let Some(remark) = &command.remark {
+        out.extend_from_slice(b",\"remark\":");
+        put_string(out, remark);
+    }
+    out.extend_from_slice(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
+    put_number(out, command.version);
+    out.push(b'}');
+}
+
+fn put_number(out: &mut Vec<u8>, number: i32) {
+    if number < 0 {
+        out.push(b'-');
+    }
+    decimal(u64::from(number.unsigned_abs()), |digits| out.extend_from_slice(digits.as_bytes()));
+}
+
+/// Hands over a number's digits.
+pub(crate) fn decimal<T>(mut number: u64, take: impl FnOnce(&str) -> T) -> T {
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        start -= 1;
+        if number == 0 {
+            break;
+        }
+    }
+    let text = digits.get(start..).and_then(|digits| std::str::from_utf8(digits).ok());
+    take(text.unwrap_or_default())
+}
+
+/// A JSON string: what must be escaped is, the rest goes as it is.
+fn put_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    loop {
+        let (plain, tail) = rest.split_at(plain_len(rest));
+        out.extend_from_slice(plain);
+        let Some((special, tail)) = tail.split_first() else { break };
+        put_escaped(out, *special);
+        rest = tail;
+    }
+    out.push(b'"');
+}
+
+fn put_escaped(out: &mut Vec<u8>, byte: u8) {
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        other => {
+            const HEX: &[u8; 16] = b"0123456789abcdef";
+            out.extend_from_slice(b"\\u00");
+            out.push(HEX.get(usize::from(other >> 4)).copied().unwrap_or(b'0'));
+            out.push(HEX.get(usize::from(other & 15)).copied().unwrap_or(b'0'));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As the Java client sends a message (fastjson: members sorted, control characters as escapes).
+    const JAVA: &str = concat!(
+        r#"{"code":310,"extFields":{"a":"producers","b":"demo","c":"TBW102","d":"4","e":"3","f":"0","#,
+        r#""g":"1732000000000","h":"0","i":"UNIQ_KEY\u0001C0A80001\u0002WAIT\u0001true","j":"0","k":"false","#,
+        r#""m":"false","n":"broker-a"},"flag":0,"language":"JAVA","opaque":2147483647,"#,
+        r#""serializeTypeCurrentRPC":"JSON","version":513}"#
+    );
+
+    #[test]
+    fn the_header_of_the_java_client_is_of_the_usual_shape() {
+        let command = plain(JAVA.as_bytes()).expect("of the usual shape");
+        assert_eq!(command, general(JAVA.as_bytes()).expect("legal"));
+        assert_eq!(command.fields.get("i"), Some("UNIQ_KEY\u{1}C0A80001\u{2}WAIT\u{1}true"));
+        let mut again = Vec::new();
+        encode(&command, &mut again);
+        assert_eq!(std::str::from_utf8(&again), Ok(JAVA));
+    }
+
+    #[test]
+    fn what_is_of_another_shape_is_left_to_the_general_parser() {
+        for header in [
+            r#"{ "code":1}"#,
+            r#"{"code":1} "#,
+            r#"{"code":01}"#,
+            r#"{"code":-0}"#,
+            r#"{"code":1.0}"#,
+            r#"{"code":2147483648}"#,
+            r#"{"code":1,"code":2}"#,
+            r#"{"opaque":1}"#,
+            r#"{"code":1,"extFields":null}"#,
+            r#"{"code":1,"extFields":{"a":1}}"#,
+            r#"{"code":1,"extFields":{"a":"\ud83d\ude00"}}"#,
+            r#"{"code":1,"extFields":{"a":"\u+123"}}"#,
+            r#"{"code":1,"remark":"r"}"#,
+            "{\"code\":1,\"language\":\"a\u{1}b\"}",
+            "{}",
+            "",
+        ] {
+            assert_eq!(plain(header.as_bytes()), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_those_of_the_formatter() {
+        for number in [0, 7, 10, 99, 100, 4_294_967_295, u64::MAX] {
+            assert_eq!(decimal(number, str::to_owned), number.to_string());
+        }
+        for number in [0, -1, 7, i32::MAX, i32::MIN] {
+            let mut out = Vec::new();
+            put_number(&mut out, number);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn plain_text_ends_where_an_escape_is_due(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+            prop_assert_eq!(plain_len(&bytes), bytes.iter().position(special).unwrap_or(bytes.len()));
+        }
+
+        /// One to three bytes of a legal header changed: both parsers agree on whatever the first takes.
+        #[test]
+        fn what_is_taken_is_what_the_general_parser_reads(
+            changes in proptest::collection::vec((0..JAVA.len(), "[\"\\\\{}:,0-9a-u\u{1}-]"), 1..4),
+        ) {
+            let mut header = JAVA.as_bytes().to_vec();
+            for (at, with) in changes {
+                header[at] = with.as_bytes()[0];
+            }
+            if let Some(command) = plain(&header) {
+                prop_assert_eq!(command, general(&header).expect("what is taken is legal"));
+            }
+        }
+    }
+}
