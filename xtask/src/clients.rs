@@ -37,6 +37,8 @@ struct Java {
 const SMALL: &[&str] = &["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 /// Able to load a server.
 const STRONG: &[&str] = &["-Xms1g", "-Xmx1g", "-XX:+UseParallelGC"];
+/// Room for all garbage of a window: no collection falls into a measured latency.
+const UNPAUSED: &[&str] = &["-Xms3g", "-Xmx3g", "-Xmn2500m", "-XX:+AlwaysPreTouch", "-XX:+UseParallelGC"];
 
 const CLIENTS: [Client; 9] = [
     Client { name: "java-remoting-5.5.0", language: Language::Java(REMOTING_5) },
@@ -124,6 +126,18 @@ pub(crate) const LOAD_GRPC: Client = Client {
         flags: STRONG,
     }),
 };
+
+impl Client {
+    /// The same program in a JVM that is not to pause while it is measured.
+    pub(crate) fn unpaused(self) -> Self {
+        match self.language {
+            Language::Java(java) => {
+                Self { language: Language::Java(Java { flags: UNPAUSED, ..java }), ..self }
+            }
+            _ => self,
+        }
+    }
+}
 
 /// Clients whose name begins with one of the wanted words, or all of them.
 pub(crate) fn chosen(wanted: &[String]) -> Result<Vec<Client>> {

@@ -152,12 +152,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     drop(contestants);
 
     println!("\n{}", page::table(journal.lines()));
-    if failures > 0 {
-        println!("{failures} runs failed; their logs are in {}", folder.display());
-        return Ok(ExitCode::FAILURE);
-    }
     if options.write {
         write_page(journal.lines())?;
+    }
+    if failures > 0 {
+        println!("{failures} rounds failed; their logs are in {}", folder.display());
+        return Ok(ExitCode::FAILURE);
     }
     std::fs::remove_dir_all(folder)?;
     Ok(ExitCode::SUCCESS)
@@ -220,7 +220,9 @@ fn measure(
                     journal.add(Line::Run(run))?;
                 }
                 Err(error) => {
-                    println!("{:22} {:9} FAILED: {error:#}", case.name, contestant.name());
+                    let failure = contestant.failure(case, round, &error);
+                    println!("{:22} {:9} FAILED: {}", failure.case, failure.server, failure.reason);
+                    journal.add(Line::Failure(failure))?;
                     failures += 1;
                 }
             }

@@ -97,7 +97,7 @@ impl Case {
 
 const FAN_OUT: u32 = 20;
 
-const CASES: [Case; 33] = [
+const CASES: [Case; 32] = [
     remoting("remoting-sync-1", "sync", &[("threads", 1), ("bytes", 128)]).about_flush(),
     remoting("remoting-sync-16", "sync", &[("threads", 16), ("bytes", 128)]).about_flush(),
     remoting("remoting-sync-64", "sync", &[("threads", 64), ("bytes", 128)]).about_flush(),
@@ -109,7 +109,7 @@ const CASES: [Case; 33] = [
     remoting("remoting-oneway", "oneway", &[("threads", 2), ("burst", 1000), ("bytes", 128)]),
     remoting("remoting-oneway-1k", "oneway", &[("threads", 2), ("burst", 1000), ("bytes", 1024)]),
     remoting("remoting-batch32", "batch", &[("threads", 4), ("batch", 32), ("bytes", 128)]).about_flush(),
-    remoting("remoting-batch32-1k", "batch", &[("threads", 4), ("batch", 32), ("bytes", 1024)]).about_flush(),
+    remoting("remoting-batch32-1k", "batch", &[("threads", 4), ("batch", 32), ("bytes", 1024)]),
     remoting("remoting-ordered-16", "ordered", &[("threads", 16), ("orders", 64), ("bytes", 128)]),
     remoting("push-drain", "push-drain", &[("bytes", 128)]).count_per_second(250_000),
     remoting("lite-pull-drain", "lite-pull-drain", &[("bytes", 128)]).count_per_second(250_000),
@@ -148,8 +148,6 @@ const CASES: [Case; 33] = [
         .double_time(),
     grpc("grpc-latency-10000", "end-to-end", &[("rate", 10_000), ("warm-up-rate", 3_000), ("bytes", 128)])
         .double_time(),
-    remoting("transactions-1", "transactions", &[("threads", 1), ("bytes", 128)])
-        .with_topic_type("TRANSACTION"),
     remoting("transactions-16", "transactions", &[("threads", 16), ("bytes", 128)])
         .with_topic_type("TRANSACTION"),
     remoting("transactions-64", "transactions", &[("threads", 64), ("bytes", 128)])
@@ -195,7 +193,7 @@ pub(crate) fn clients(cases: &[Case]) -> Vec<Client> {
 }
 
 impl Protocol {
-    pub(crate) fn client(self) -> Client {
+    fn client(self) -> Client {
         match self {
             Self::Remoting => clients::LOAD_REMOTING,
             Self::Grpc => clients::LOAD_GRPC,
@@ -204,6 +202,11 @@ impl Protocol {
 }
 
 impl Case {
+    pub(crate) fn client(&self) -> Client {
+        let client = self.protocol.client();
+        if is_paced(self.name) { client.unpaused() } else { client }
+    }
+
     /// Arguments of the load program.
     pub(crate) fn arguments(&self, options: &Options) -> Vec<String> {
         let mut arguments = vec![self.work.to_owned(), format!("case={}", self.name)];

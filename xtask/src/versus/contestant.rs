@@ -4,7 +4,7 @@ use super::cases::Case;
 use super::load::{Load, Places};
 use super::peers::Peer;
 use super::procfs::{self, Usage};
-use super::record::{Durability, Run, Start};
+use super::record::{Durability, Failure, Run, Start};
 use crate::operator::Operator;
 use crate::process::{self, Process};
 use crate::server_under_test::ServerUnderTest;
@@ -77,6 +77,16 @@ impl Contestant {
             rss_idle_mib: self.rss_idle_mib,
             processes: self.server.processes().len(),
             program_bytes: self.program_bytes,
+        }
+    }
+
+    pub(crate) fn failure(&self, case: &Case, round: Round, error: &anyhow::Error) -> Failure {
+        Failure {
+            server: self.name().to_owned(),
+            flush: self.flush,
+            case: case.name.to_owned(),
+            round: round.number,
+            reason: format!("{error:#}"),
         }
     }
 

@@ -76,7 +76,7 @@ impl Load {
         places: &Places,
         folder: &Path,
     ) -> Result<Self> {
-        let client = case.protocol.client();
+        let client = case.client();
         let home = folder.join(client.name);
         std::fs::create_dir_all(&home)?;
         let log_path = home.join(format!("{}.log", case.name));

@@ -1,7 +1,7 @@
 //! How results are shown: the table, and the page of the documentation that is made of it.
 use super::machine::Facts;
 use super::peers::{OURS, PEERS, Peer};
-use super::record::{Durability, Line, Start};
+use super::record::{Durability, Failure, Line, Start};
 use super::statistics::ratio;
 use super::summary::{BOTH_ASYNC, BOTH_SYNC, OURS_SYNC, Pairing, Results, Summary};
 use super::targets;
@@ -53,6 +53,10 @@ pub(crate) fn page(lines: &[Line]) -> String {
         "## Figures\nMedians of the repetitions; of the load of other processes, the worst.\n\n{}",
         markdown(&figures(&results))
     );
+    let failures = failures(&results);
+    if failures.len() > 1 {
+        let _ = writeln!(text, "## Rounds that failed\n{}", markdown(&failures));
+    }
     let _ = writeln!(text, "## Start on an empty store\n{}", markdown(&starts(&results)));
     format!("{}\n", text.trim_end())
 }
@@ -159,6 +163,16 @@ fn ratios(results: &Results<'_>, rival: &Peer, pairing: Pairing) -> Rows {
         row.push(ratio(theirs.rss_peak_mib, ours.rss_peak_mib));
         rows.push(row);
     }
+    rows
+}
+
+/// Without reasons, which name files of one machine; they stand in the raw results.
+fn failures(results: &Results<'_>) -> Rows {
+    let mut rows = vec![["case", "server", "flush", "round"].map(str::to_owned).to_vec()];
+    rows.extend(results.failures().map(|failure| {
+        let Failure { server, flush, case, round, reason: _ } = failure;
+        vec![case.clone(), server.clone(), flush.name().to_owned(), round.to_string()]
+    }));
     rows
 }
 
@@ -293,6 +307,19 @@ remoting-sync-64     2.0 : 1            1 : 1.3  1.0 : 1  1.0 : 1  1.0 : 1   1.0
         let page = page(&lines());
         assert!(page.contains("Measured by `cargo xtask versus --seconds 9` 2026-01-31T00:00:00Z"), "{page}");
         assert!(page.ends_with("|\n") && !page.contains(" \n"), "{page}");
+    }
+
+    #[test]
+    fn the_page_owns_up_to_what_failed() {
+        let failure = Failure {
+            server: "apogee".into(),
+            flush: Durability::Sync,
+            case: "push-drain".into(),
+            round: 2,
+            reason: "see some file".into(),
+        };
+        let page = page(&[lines(), vec![Line::Failure(failure)]].concat());
+        assert!(page.contains("| push-drain | apogee | sync | 2 |") && !page.contains("some file"), "{page}");
     }
 
     #[test]

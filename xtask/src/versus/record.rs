@@ -12,6 +12,7 @@ pub(crate) enum Line {
     Machine(machine::Facts),
     Start(Start),
     Run(Run),
+    Failure(Failure),
 }
 
 impl Line {
@@ -24,7 +25,10 @@ impl Line {
         match self {
             Self::Machine(facts) => format!("machine at {}", facts.time),
             Self::Start(start) => format!("start of {}, {}", start.server, start.flush.name()),
-            Self::Run(run) => format!("{} on {}, {}", run.case, run.server, run.flush.name()),
+            Self::Run(Run { case, server, flush, .. })
+            | Self::Failure(Failure { case, server, flush, .. }) => {
+                format!("{case} on {server}, {}", flush.name())
+            }
         }
     }
 }
@@ -60,6 +64,16 @@ pub(crate) struct Start {
     pub(crate) processes: usize,
     /// Size of the program, where it is one file.
     pub(crate) program_bytes: Option<u64>,
+}
+
+/// A round that came to nothing.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) server: String,
+    pub(crate) flush: Durability,
+    pub(crate) case: String,
+    pub(crate) round: u32,
+    pub(crate) reason: String,
 }
 
 /// One round of one case on one server.

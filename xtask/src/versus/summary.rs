@@ -1,6 +1,6 @@
 //! Medians of the rounds of one case on one server, and which case was measured where.
 use super::peers::{OURS, Peer};
-use super::record::{Durability, Line, Quantiles, Run, Start};
+use super::record::{Durability, Failure, Line, Quantiles, Run, Start};
 use super::statistics::median;
 
 /// What stands against what: when they flush, when we do.
@@ -95,6 +95,13 @@ impl Results<'_> {
 
     pub(crate) fn pairs(&self, rival: &Peer, pairing: Pairing) -> Vec<Pair> {
         self.cases().into_iter().filter_map(|case| self.pair(case, rival, pairing)).collect()
+    }
+
+    pub(crate) fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.0.iter().filter_map(|line| match line {
+            Line::Failure(failure) => Some(failure),
+            _ => None,
+        })
     }
 
     pub(crate) fn starts(&self) -> impl Iterator<Item = &Start> {

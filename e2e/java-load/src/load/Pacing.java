@@ -62,6 +62,7 @@ public final class Pacing {
         // The clients compile themselves at another rate; what that leaves behind is consumed before it counts.
         send(send, warmRate, System.nanoTime() + warmUpMs * 1_000_000);
         awaitConsumed();
+        System.gc();
         Thread pacer = Sending.thread(() -> send(send, rate, 0));
         Thread.sleep(SETTLE_MS);
         meter.open();
