@@ -68,6 +68,7 @@ pub(crate) struct Oracle {
     tuning: Tuning,
     libraries: PathBuf,
     home: PathBuf,
+    store: PathBuf,
     ports: Ports,
     /// In the order of their start.
     running: Vec<Process>,
@@ -86,7 +87,8 @@ impl Oracle {
         let libraries = install::java_libraries("oracle", "oracle", None)?;
         let home = folder.join("rocketmq");
         std::fs::create_dir_all(&home)?;
-        let oracle = Self { tuning, libraries, home, ports, running: Vec::new() };
+        let store = home.join("store");
+        let oracle = Self { tuning, libraries, home, store, ports, running: Vec::new() };
         oracle.write_configuration()?;
         Ok(oracle)
     }
@@ -167,7 +169,7 @@ impl Oracle {
 
     fn write_configuration(&self) -> Result<()> {
         let Ports { namesrv, broker, grpc, http, spare } = self.ports;
-        let store = self.home.join("store").display().to_string();
+        let store = self.store.display();
         let write = |name: &str, text: String| {
             std::fs::write(self.home.join(name), text).with_context(|| format!("cannot write {name}"))
         };
@@ -223,5 +225,9 @@ impl Engine for Oracle {
 
     fn processes(&self) -> &[Process] {
         &self.running
+    }
+
+    fn store(&self) -> &Path {
+        &self.store
     }
 }

@@ -66,6 +66,8 @@ pub(crate) trait Engine: Send {
     fn stop(&mut self, how: Stop) -> Result<()>;
     fn is_running(&mut self) -> bool;
     fn processes(&self) -> &[Process];
+    /// The folder with all that outlives a restart.
+    fn store(&self) -> &Path;
     /// The log that must hold no unexpected line, where there is one.
     fn watched_log(&self) -> Option<&Path> {
         None
@@ -105,6 +107,17 @@ impl ServerUnderTest {
     pub(crate) fn restart(&mut self, how: Stop) -> Result<()> {
         self.engine.stop(how)?;
         self.launch()
+    }
+
+    /// Starts the server again on an empty store.
+    pub(crate) fn begin_anew(&mut self) -> Result<()> {
+        self.engine.stop(Stop::Kill)?;
+        std::fs::remove_dir_all(self.store())?;
+        self.launch()
+    }
+
+    pub(crate) fn store(&self) -> &Path {
+        self.engine.store()
     }
 
     /// Starts the server again if it ended without being told to, so that one crash does not fail what follows.
@@ -202,6 +215,10 @@ impl Engine for Apogee {
 
     fn processes(&self) -> &[Process] {
         self.process.as_slice()
+    }
+
+    fn store(&self) -> &Path {
+        &self.data
     }
 
     fn watched_log(&self) -> Option<&Path> {

@@ -2,7 +2,7 @@
 //!
 //! All servers are up for the whole run; those that are not being measured are paused. Repetitions are interleaved
 //! and change their order, so that a change of the machine's mood meets all. Read in this order: `cases` (what is
-//! measured), `peers` (on whom), `contestant` (how one server is treated), `load` (how one load program is run),
+//! measured), `peers` (on whom), `session` (who does what when), `contestant` (how one server is treated), `load` (how one load program is run),
 //! `procfs` (what is read of the system), `record` (what is written down), `summary`, `targets` and `page` (how it
 //! is judged and shown).
 
@@ -14,6 +14,7 @@ mod page;
 mod peers;
 mod procfs;
 mod record;
+mod session;
 mod statistics;
 mod summary;
 mod targets;
@@ -23,9 +24,9 @@ use crate::{e2e, paths};
 use anyhow::{Context, Result};
 use cases::Case;
 use clap::ValueEnum;
-use contestant::{Contestant, Round};
 use peers::Peer;
-use record::{Durability, Journal, Line, Run};
+use record::{Durability, Journal, Line};
+use session::Session;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,11 +50,15 @@ pub(crate) struct Options {
     repetitions: u32,
     /// Seconds of load of each protocol in use before the first case, so that a server which compiles itself while
     /// it runs has done so.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 12)]
     prelude: u32,
     /// Rounds before the first that counts, of the first case of each kind of work.
     #[arg(long, default_value_t = 1)]
     rehearsals: u32,
+    /// A server whose store is larger begins anew before its next round. What the servers store together takes up to
+    /// twice as much for each flush setting, and a few GiB more.
+    #[arg(long, default_value_t = 3)]
+    store_gib_max: u32,
     /// One round of each case without rehearsals, after a short prelude: to look at while working on something.
     #[arg(long, conflicts_with_all = ["repetitions", "rehearsals", "prelude"])]
     quick: bool,
@@ -132,24 +137,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     println!("raw results are in {}", journal.path().display());
     journal.add(Line::Machine(machine::facts(command(std::env::args().skip(1)))?))?;
 
-    let mut contestants = Vec::new();
-    for peer in peers {
-        for flush in options.flush.of(peer) {
-            let contestant = Contestant::start(peer, *flush, options, &folder)?;
-            journal.add(Line::Start(contestant.start_record()))?;
-            contestants.push(contestant);
-        }
-    }
-    let mut failures = prepare(&cases, options, &mut contestants, &mut journal)?;
-    let mut rehearsed = Vec::new();
-    for case in &cases {
-        let kind_of_work = (case.protocol, case.work);
-        let rehearsals = if rehearsed.contains(&kind_of_work) { 0 } else { options.rehearsals };
-        rehearsed.push(kind_of_work);
-        let plan = Options { rehearsals, ..options.clone() };
-        failures += measure(case, &plan, &mut contestants, &mut journal)?;
-    }
-    drop(contestants);
+    let failures = Session::new(options, &cases, &mut journal).run(&peers, &folder)?;
 
     println!("\n{}", page::table(journal.lines()));
     if options.write {
@@ -179,73 +167,6 @@ fn write_page(lines: &[Line]) -> Result<()> {
     std::fs::write(&file, page::page(lines))?;
     println!("wrote {}", file.display());
     Ok(())
-}
-
-/// Brings every server into the state of one that has run for a while; returns how many runs failed.
-fn prepare(
-    cases: &[Case],
-    options: &Options,
-    contestants: &mut [Contestant],
-    journal: &mut Journal,
-) -> Result<u32> {
-    if options.prelude == 0 {
-        return Ok(0);
-    }
-    let options = Options { seconds: options.prelude, rehearsals: 1, repetitions: 0, ..options.clone() };
-    let mut failures = 0;
-    for case in cases::prelude(cases) {
-        failures += measure(&case, &options, contestants, journal)?;
-    }
-    Ok(failures)
-}
-
-/// All rounds of one case; returns how many of them failed.
-fn measure(
-    case: &Case,
-    options: &Options,
-    contestants: &mut [Contestant],
-    journal: &mut Journal,
-) -> Result<u32> {
-    let mut parts: Vec<&mut Contestant> = contestants
-        .iter_mut()
-        .filter(|contestant| options.flush.has_part(contestant.flush(), case))
-        .collect();
-    let mut failures = 0;
-    for number in 0..options.rehearsals + options.repetitions {
-        let round = Round { number, is_rehearsal: number < options.rehearsals };
-        for contestant in &mut parts {
-            match contestant.perform(case, round, options) {
-                Ok(run) => {
-                    announce(&run);
-                    journal.add(Line::Run(run))?;
-                }
-                Err(error) => {
-                    let failure = contestant.failure(case, round, &error);
-                    println!("{:22} {:9} FAILED: {}", failure.case, failure.server, failure.reason);
-                    journal.add(Line::Failure(failure))?;
-                    failures += 1;
-                }
-            }
-        }
-        // The first of a round is the last of the next.
-        parts.rotate_left(1);
-    }
-    Ok(failures)
-}
-
-fn announce(run: &Run) {
-    println!(
-        "{:22} {:9} {:5} {:>9.0} msg/s {:>7.1} CPU-s per million, p99 {} us, peak {:.0} MiB, others {:.2} cores{}",
-        run.case,
-        run.server,
-        run.flush.name(),
-        run.rate(),
-        run.cpu_per_million(),
-        run.quantiles.map_or_else(|| "-".to_owned(), |quantiles| quantiles.p99_us.to_string()),
-        run.rss_peak_mib,
-        run.other_cpu_seconds / run.window_seconds,
-        if run.rehearsal { " (rehearsal)" } else { "" },
-    );
 }
 
 /// The command that made a page, without what belongs to one machine.

@@ -9,9 +9,12 @@ use crate::operator::Operator;
 use crate::process::{self, Process};
 use crate::server_under_test::ServerUnderTest;
 use anyhow::{Context, Result};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// The unit of `st_blocks`.
+const BLOCK_BYTES: u64 = 512;
 const QUEUES: u32 = 8;
 /// RocketMQ's broker makes itself known to its name server every 30 s, and may be forgotten while it is paused.
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(75);
@@ -47,18 +50,32 @@ impl Contestant {
         let mut server = (peer.prepare)(options, flush, &folder)?;
         let program = (peer.program)(options)?.map(std::fs::metadata).transpose()?;
         let program_bytes = program.map(|file| file.len());
-        println!("starting {}, flush {}", peer.name, flush.name());
-        let start = Instant::now();
-        server.launch()?;
-        let ready_seconds = start.elapsed().as_secs_f64();
+        let ready_seconds = launch(peer, flush, || server.launch())?;
         let operator = Operator::start(&server, &folder)?;
-        let rss_idle_mib = Usage::of(&ids(&server))?.rss_mib;
         let mut contestant =
-            Self { peer, flush, server, operator, folder, ready_seconds, rss_idle_mib, program_bytes };
-        // Paused before its parts know each other, a server would not learn of them.
-        contestant.operate(&format!("topic first NORMAL {QUEUES}"))?;
-        contestant.server.processes().iter().for_each(Process::pause);
+            Self { peer, flush, server, operator, folder, ready_seconds, rss_idle_mib: 0.0, program_bytes };
+        contestant.settle()?;
         Ok(contestant)
+    }
+
+    /// Starts the server again, on an empty store.
+    pub(crate) fn begin_anew(&mut self) -> Result<()> {
+        self.ready_seconds = launch(self.peer, self.flush, || self.server.begin_anew())?;
+        self.settle()
+    }
+
+    /// What a server does that has just started, until it is paused.
+    fn settle(&mut self) -> Result<()> {
+        self.rss_idle_mib = Usage::of(&ids(&self.server))?.rss_mib;
+        // Paused before its parts know each other, a server would not learn of them.
+        self.operate(&format!("topic first NORMAL {QUEUES}"))?;
+        self.server.processes().iter().for_each(Process::pause);
+        Ok(())
+    }
+
+    /// What the store takes of the disk.
+    pub(crate) fn store_bytes(&self) -> Result<u64> {
+        allocated_bytes(self.server.store())
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -154,6 +171,25 @@ impl Contestant {
         })
         .with_context(|| format!("the last answer was {refusal}"))
     }
+}
+
+/// Returns the seconds until the server was ready.
+fn launch(peer: &Peer, flush: Durability, start: impl FnOnce() -> Result<()>) -> Result<f64> {
+    println!("starting {}, flush {}", peer.name, flush.name());
+    let begin = Instant::now();
+    start()?;
+    Ok(begin.elapsed().as_secs_f64())
+}
+
+/// Of all files below the folder. Servers make files with holes, and take files away at any time.
+fn allocated_bytes(folder: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let Ok(facts) = std::fs::symlink_metadata(&path) else { continue };
+        sum += if facts.is_dir() { allocated_bytes(&path)? } else { facts.blocks() * BLOCK_BYTES };
+    }
+    Ok(sum)
 }
 
 fn ids(server: &ServerUnderTest) -> Vec<u32> {

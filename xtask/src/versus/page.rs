@@ -2,7 +2,7 @@
 use super::machine::Facts;
 use super::peers::{OURS, PEERS, Peer};
 use super::record::{Durability, Failure, Line, Start};
-use super::statistics::ratio;
+use super::statistics::{median, ratio};
 use super::summary::{BOTH_ASYNC, BOTH_SYNC, OURS_SYNC, Pairing, Results, Summary};
 use super::targets;
 use std::fmt::Write;
@@ -176,23 +176,33 @@ fn failures(results: &Results<'_>) -> Rows {
     rows
 }
 
+/// Of several starts of a server the median time and the largest size.
 fn starts(results: &Results<'_>) -> Rows {
-    let head = ["server", "flush", "processes", "ready after s", "idle RSS MiB", "program MB"];
+    let head = ["server", "flush", "processes", "ready after s", "idle RSS MiB", "program MB", "starts"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    rows.extend(results.starts().map(|start| {
-        let Start { server, flush, ready_seconds, rss_idle_mib, processes, program_bytes } = start;
-        let program =
-            program_bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{:.1}", bytes as f64 / 1e6));
-        vec![
-            server.clone(),
-            flush.name().to_owned(),
-            processes.to_string(),
-            format!("{ready_seconds:.2}"),
-            format!("{rss_idle_mib:.0}"),
-            program,
-        ]
-    }));
+    for peer in PEERS {
+        for flush in [Durability::Async, Durability::Sync] {
+            let is_meant = |start: &&Start| start.server == peer.name && start.flush == flush;
+            let starts: Vec<&Start> = results.starts().filter(is_meant).collect();
+            rows.extend(start_cells(peer.name, &starts));
+        }
+    }
     rows
+}
+
+fn start_cells(server: &str, starts: &[&Start]) -> Option<Vec<String>> {
+    let first = starts.first()?;
+    let megabytes = |bytes| format!("{:.1}", bytes as f64 / 1e6);
+    let idle_mib = starts.iter().map(|start| start.rss_idle_mib).fold(0.0, f64::max);
+    Some(vec![
+        server.to_owned(),
+        first.flush.name().to_owned(),
+        first.processes.to_string(),
+        format!("{:.2}", median(starts.iter().map(|start| start.ready_seconds))?),
+        format!("{idle_mib:.0}"),
+        first.program_bytes.map_or_else(|| "-".to_owned(), megabytes),
+        starts.len().to_string(),
+    ])
 }
 
 fn aligned(rows: &Rows) -> String {
@@ -260,7 +270,8 @@ mod tests {
         vec![
             Line::Machine(facts),
             start("rocketmq", 17.0, 700.0, None),
-            start("apogee", 0.05, 12.0, Some(17_100_000)),
+            start("apogee", 0.04, 12.0, Some(17_100_000)),
+            start("apogee", 0.06, 11.0, Some(17_100_000)),
             Line::Run(rehearsal),
             Line::Run(example("rocketmq", "remoting-sync-64", 4_000, 1.2)),
             Line::Run(example("apogee", "remoting-sync-64", 8_000, 0.8)),
@@ -280,9 +291,9 @@ remoting-sync-64  apogee    async    8000               50.0    0.25    1.50    
 remoting-sync-64  apogee    sync     2000              200.0    0.25    1.50     30.00            40               30           3146          0.25     1
 push-drain        apogee    async  200000                1.0       -       -         -            40               30             31          0.25     1
 
-server    flush  processes  ready after s  idle RSS MiB  program MB
-rocketmq  async          1          17.00           700           -
-apogee    async          1           0.05            12        17.1
+server    flush  processes  ready after s  idle RSS MiB  program MB  starts
+rocketmq  async          1          17.00           700           -       1
+apogee    async          1           0.05            12        17.1       2
 
 RocketMQ : Apogee, flush async
 case              throughput  CPU-s per million      p50      p99    p99.9  peak RSS
