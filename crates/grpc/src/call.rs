@@ -6,8 +6,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::uri::Authority;
 use model::session::NoNotices;
 use model::{Endpoint, Session, SessionId};
 use net::Drain;
@@ -15,6 +13,7 @@ use net::Drain;
 use crate::answer::Refusal;
 use crate::clients::{Client, Registration};
 use crate::convert::names;
+use crate::http2::hpack::{Field, Head};
 use crate::limits::CLIENT_ID_BYTES_MAX;
 use crate::node::Node;
 use crate::proto::{Code, Endpoints};
@@ -47,13 +46,13 @@ impl Connection {
 /// configured with, what we see: the first of them that is an address.
 fn advertised(
     node: &Node,
-    authority: Option<&Authority>,
+    authority: Option<&str>,
     said: Option<&Endpoints>,
     connection: &Connection,
 ) -> Endpoint {
     node.advertised
         .clone()
-        .or_else(|| names::parse_endpoint(authority?.as_str()))
+        .or_else(|| names::parse_endpoint(authority?))
         .or_else(|| names::endpoint(said))
         .unwrap_or_else(|| connection.advertised.clone())
 }
@@ -62,8 +61,7 @@ fn advertised(
 #[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) connection: Arc<Connection>,
-    pub(crate) authority: Option<Authority>,
-    pub(crate) headers: HeaderMap,
+    pub(crate) head: Box<Head>,
 }
 
 pub(crate) struct Call {
@@ -73,23 +71,24 @@ pub(crate) struct Call {
     pub(crate) client: Option<Arc<Client>>,
     pub(crate) connection: Arc<Connection>,
     pub(crate) session: Arc<Session>,
-    authority: Option<Authority>,
-    headers: HeaderMap,
+    head: Box<Head>,
     begun_ms: i64,
 }
 
 impl Call {
     pub(crate) fn new(node: &Arc<Node>, origin: Origin) -> Result<Self, Refusal> {
-        let Origin { connection, authority, headers } = origin;
-        let id = client_id(&headers)?;
+        let Origin { connection, head } = origin;
+        let id = client_id(&head)?;
         let client = node.clients.get(id);
         let client_id = client.as_ref().map_or_else(|| Arc::from(id), |client| client.id.clone());
         let begun_ms = node.monotonic_ms();
         let session = match &client {
             Some(client) => client.session(),
-            None => Arc::new(connection.stranger(advertised(node, authority.as_ref(), None, &connection))),
+            None => {
+                Arc::new(connection.stranger(advertised(node, head.get(Field::Authority), None, &connection)))
+            }
         };
-        Ok(Self { node: node.clone(), client_id, client, connection, session, authority, headers, begun_ms })
+        Ok(Self { node: node.clone(), client_id, client, connection, session, head, begun_ms })
     }
 
     /// Makes an entry for a client that has sent no settings, so that what it holds can be renewed.
@@ -112,7 +111,7 @@ impl Call {
 
     /// The address that this very request came in by.
     pub(crate) fn advertised(&self, said: Option<&Endpoints>) -> Endpoint {
-        advertised(&self.node, self.authority.as_ref(), said, &self.connection)
+        advertised(&self.node, self.head.get(Field::Authority), said, &self.connection)
     }
 
     /// The session with the address that this very request is to be answered with.
@@ -120,17 +119,13 @@ impl Call {
         Session { advertised: self.advertised(said), ..(*self.session).clone() }
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
-    }
-
     /// `JAVA`, `GO`, ...
     pub(crate) fn language(&self) -> &str {
-        self.header("x-mq-language").unwrap_or_default()
+        self.head.get(Field::Language).unwrap_or_default()
     }
 
     pub(crate) fn client_version(&self) -> Option<&str> {
-        self.header("x-mq-client-version")
+        self.head.get(Field::ClientVersion)
     }
 
     /// The client's version as the 4.x protocol counts them, for tools that show it
@@ -141,7 +136,7 @@ impl Call {
 
     /// How long the client still waits for the answer.
     pub(crate) fn remaining_ms(&self) -> i64 {
-        let Some(timeout_ms) = self.header("grpc-timeout").and_then(parse_timeout_ms) else {
+        let Some(timeout_ms) = self.head.get(Field::GrpcTimeout).and_then(parse_timeout_ms) else {
             return i64::MAX;
         };
         let spent_ms = self.node.monotonic_ms().saturating_sub(self.begun_ms);
@@ -161,9 +156,9 @@ fn version_number(text: &str) -> Option<i32> {
     in_range.then(|| 413 + 2 * (10 * minor + patch))
 }
 
-fn client_id(headers: &HeaderMap) -> Result<&str, Refusal> {
-    let id = headers.get("x-mq-client-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if id.trim().is_empty() || id.len() > CLIENT_ID_BYTES_MAX {
+fn client_id(head: &Head) -> Result<&str, Refusal> {
+    let id = head.get(Field::ClientId).unwrap_or_default();
+    if id.is_empty() || id.len() > CLIENT_ID_BYTES_MAX {
         let text = format!("the header x-mq-client-id must hold 1 to {CLIENT_ID_BYTES_MAX} characters");
         return Err(Refusal::new(Code::ClientIdRequired, text));
     }

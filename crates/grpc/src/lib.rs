@@ -11,7 +11,7 @@
 //!                                renew (auto-renew)
 //! telemetry (settings, commands) ---/
 //! ```
-//! Reading order: `wire`, `service`, `call`, `handlers/send`, `handlers/receive`, `convert`, `telemetry`,
+//! Reading order: `http2`, `wire`, `service`, `call`, `handlers/send`, `handlers/receive`, `convert`, `telemetry`,
 //! `clients`, `renew`. Not here: what messages mean (`broker`), who may do what (`guard`),
 //! listeners and TLS (`net`).
 
@@ -24,6 +24,7 @@ mod convert;
 mod error;
 mod groups;
 mod handlers;
+mod http2;
 mod limits;
 mod metrics;
 mod node;

@@ -43,3 +43,9 @@ pub(crate) const STREAMS_PER_CONNECTION_MAX: u32 = 2_048;
 pub(crate) const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// Streams reset before we have answered them, per connection (rapid reset attacks).
 pub(crate) const PENDING_RESETS_MAX: usize = 512;
+/// Frames without content one after the other: a client has no use for them.
+pub(crate) const EMPTY_FRAMES_MAX: usize = 1_000;
+/// Bytes of the text of a refused call, of which each may be written as three.
+pub(crate) const STATUS_TEXT_BYTES_MAX: usize = 4 * 1024;
+/// Bytes that wait to be written to one client: while there are more, nothing is read from it.
+pub(crate) const ANSWER_BYTES_WAITING_MAX: usize = 256 * 1024;

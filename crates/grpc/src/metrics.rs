@@ -8,9 +8,26 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// A call of the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(crate) enum Rpc {
+macro_rules! calls {
+    ($($name:ident),* $(,)?) => {
+        /// A call of the protocol.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+        pub(crate) enum Rpc {
+            $($name,)*
+        }
+
+        impl Rpc {
+            pub(crate) fn named(name: &str) -> Option<Self> {
+                match name {
+                    $(stringify!($name) => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+calls!(
     QueryRoute,
     Heartbeat,
     SendMessage,
@@ -28,7 +45,7 @@ pub(crate) enum Rpc {
     ChangeInvisibleDuration,
     RecallMessage,
     SyncLiteSubscription,
-}
+);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {

@@ -8,12 +8,10 @@ use model::Engine;
 use net::{Accepted, Protocol, Recognised};
 
 use crate::config::GrpcConfig;
+use crate::http2::frame::PREFACE;
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::wire::connection;
-
-/// With this every client that knows HTTP/2 beforehand begins.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The 5.x protocol over one engine.
 pub struct Grpc {

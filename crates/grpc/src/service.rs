@@ -5,10 +5,8 @@
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
-use h2::RecvStream;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method, StatusCode};
+use bytes::Bytes;
+use http::StatusCode;
 use prost::Message;
 use tonic::Status;
 
@@ -19,116 +17,93 @@ use crate::handlers::{
     ack, assignment, change_invisible, end_transaction, forward, heartbeat, lite, offsets, pull, recall,
     receive, route, send, termination,
 };
+use crate::http2::hpack::{Field, Head};
 use crate::metrics::Rpc;
 use crate::node::Node;
 use crate::proto::Code;
 use crate::telemetry;
-use crate::wire::inbound::Inbound;
-use crate::wire::responder::{Gone, Responder};
+use crate::wire::inbound::{Inbound, decode};
+use crate::wire::reply::{Reply, Work};
 
 const SERVICE: &str = "/apache.rocketmq.v2.MessagingService/";
-const GRPC: &[u8] = b"application/grpc";
+const GRPC: &str = "application/grpc";
 
-/// A request as it came in.
-pub(crate) struct Asked<'a> {
-    pub(crate) method: &'a Method,
-    pub(crate) path: &'a str,
+/// A call that one message begins.
+pub(crate) struct Asked {
+    pub(crate) call: Rpc,
     pub(crate) origin: Origin,
-    pub(crate) body: RecvStream,
 }
 
-/// A request of gRPC that is being answered.
+/// What a request is for.
+pub(crate) enum Target {
+    Unary(Rpc),
+    Telemetry,
+    Refused(Status),
+    NotGrpc(StatusCode),
+}
+
+pub(crate) fn target(head: &Head) -> Target {
+    if head.get(Field::Method) != Some("POST") {
+        return Target::NotGrpc(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    if !head.get(Field::ContentType).is_some_and(|kind| kind.starts_with(GRPC)) {
+        return Target::NotGrpc(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    if let Some(encoding) = head.get(Field::GrpcEncoding).filter(|encoding| *encoding != "identity") {
+        let text = format!("messages compressed by {encoding} are not taken: send them plain");
+        return Target::Refused(Status::unimplemented(text));
+    }
+    let path = head.get(Field::Path).unwrap_or_default();
+    match path.strip_prefix(SERVICE).and_then(Rpc::named) {
+        Some(Rpc::Telemetry) => Target::Telemetry,
+        Some(call) => Target::Unary(call),
+        None => Target::Refused(Status::unimplemented(format!("there is no call {path}"))),
+    }
+}
+
+/// The call that a request asks for; `message` is all of it.
+pub(crate) fn answer(node: Arc<Node>, asked: Asked, message: Bytes) -> Work {
+    let Asked { call, origin } = asked;
+    let task = Task { node, call, origin, message };
+    match call {
+        Rpc::QueryRoute => task.unary(route::route),
+        Rpc::Heartbeat => task.unary(heartbeat::heartbeat),
+        Rpc::SendMessage => task.unary(send::send),
+        Rpc::QueryAssignment => task.unary(assignment::assignment),
+        Rpc::AckMessage => task.unary(ack::ack),
+        Rpc::ForwardMessageToDeadLetterQueue => task.unary(forward::forward),
+        Rpc::UpdateOffset => task.unary(offsets::update),
+        Rpc::GetOffset => task.unary(offsets::get),
+        Rpc::QueryOffset => task.unary(offsets::query),
+        Rpc::EndTransaction => task.unary(end_transaction::end_transaction),
+        Rpc::NotifyClientTermination => task.unary(termination::termination),
+        Rpc::ChangeInvisibleDuration => task.unary(change_invisible::change_invisible),
+        Rpc::RecallMessage => task.unary(recall::recall),
+        Rpc::SyncLiteSubscription => task.unary(lite::sync_lite),
+        Rpc::ReceiveMessage => Box::pin(task.receive()),
+        Rpc::PullMessage => Box::pin(task.pull()),
+        Rpc::Telemetry => {
+            Box::pin(std::future::ready(Reply::Refused(Status::internal("it is no call of one message"))))
+        }
+    }
+}
+
+/// Talks with a client for as long as both want to.
+pub(crate) fn telemetry(node: Arc<Node>, origin: Origin, inbound: Inbound) -> Work {
+    match begin(&node, origin) {
+        Ok(call) => telemetry::open(call, inbound),
+        Err(refusal) => {
+            node.metrics.answered(Rpc::Telemetry, refusal.code.into());
+            Box::pin(std::future::ready(Reply::Refused(telemetry::ended_by(&refusal))))
+        }
+    }
+}
+
 struct Task {
     node: Arc<Node>,
+    call: Rpc,
     origin: Origin,
-    inbound: Inbound,
-    responder: Responder,
-}
-
-type Work = BoxFuture<'static, ()>;
-
-/// Answers a request. The work ends early if the client does not want the answer any more.
-pub(crate) fn answer(node: &Arc<Node>, asked: Asked<'_>, responder: Responder) -> Work {
-    let Asked { method, path, origin, body } = asked;
-    if let Some(status) = http_refusal(method, &origin.headers) {
-        return nothing_to_do(responder.http_status(status));
-    }
-    if let Some(status) = compressed(&origin.headers) {
-        return nothing_to_do(responder.refuse(status));
-    }
-    let name = path.strip_prefix(SERVICE).unwrap_or_default();
-    // Telemetry lives as long as its client, so its bytes never sum up to anything.
-    let share = if name == "Telemetry" { None } else { node.incoming.take(0) };
-    let task = Task { node: Arc::clone(node), origin, inbound: Inbound::new(body, share), responder };
-    dispatch(name, task).unwrap_or_else(|responder| {
-        nothing_to_do(responder.refuse(Status::unimplemented(format!("there is no call {path}"))))
-    })
-}
-
-/// What was to be said is said, or nobody waits for it.
-fn nothing_to_do(_: Result<(), Gone>) -> Work {
-    Box::pin(std::future::ready(()))
-}
-
-/// Requests that are none of gRPC.
-fn http_refusal(method: &Method, headers: &HeaderMap) -> Option<StatusCode> {
-    let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(GRPC));
-    if method != Method::POST {
-        Some(StatusCode::METHOD_NOT_ALLOWED)
-    } else if !is_grpc {
-        Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-    } else {
-        None
-    }
-}
-
-fn compressed(headers: &HeaderMap) -> Option<Status> {
-    let encoding = headers.get("grpc-encoding").filter(|encoding| encoding.as_bytes() != b"identity")?;
-    let text = format!("messages compressed by {encoding:?} are not taken: send them plain");
-    let mut status = Status::unimplemented(text);
-    status
-        .metadata_mut()
-        .insert("grpc-accept-encoding", tonic::metadata::MetadataValue::from_static("identity"));
-    Some(status)
-}
-
-macro_rules! unary {
-    ($name:expr, $task:expr, { $($call:ident => $handler:path,)* }) => {
-        match $name {
-            $(stringify!($call) => Ok(boxed($task.unary(Rpc::$call, $handler))),)*
-            "ReceiveMessage" => Ok(boxed($task.receive())),
-            "PullMessage" => Ok(boxed($task.pull())),
-            "Telemetry" => Ok(boxed($task.telemetry())),
-            _ => Err($task.responder),
-        }
-    };
-}
-
-fn boxed(work: impl Future<Output = Result<(), Gone>> + Send + 'static) -> Work {
-    // Whoever is gone needs no answer.
-    Box::pin(async move {
-        let _ = work.await;
-    })
-}
-
-/// Of a call that is not there, the way to say so.
-fn dispatch(name: &str, task: Task) -> Result<Work, Responder> {
-    unary!(name, task, {
-        QueryRoute => route::route,
-        Heartbeat => heartbeat::heartbeat,
-        SendMessage => send::send,
-        QueryAssignment => assignment::assignment,
-        AckMessage => ack::ack,
-        ForwardMessageToDeadLetterQueue => forward::forward,
-        UpdateOffset => offsets::update,
-        GetOffset => offsets::get,
-        QueryOffset => offsets::query,
-        EndTransaction => end_transaction::end_transaction,
-        NotifyClientTermination => termination::termination,
-        ChangeInvisibleDuration => change_invisible::change_invisible,
-        RecallMessage => recall::recall,
-        SyncLiteSubscription => lite::sync_lite,
-    })
+    message: Bytes,
 }
 
 fn begin(node: &Arc<Node>, origin: Origin) -> Result<Call, Refusal> {
@@ -141,77 +116,53 @@ fn begin(node: &Arc<Node>, origin: Origin) -> Result<Call, Refusal> {
 }
 
 impl Task {
-    async fn unary<Q, A, F>(self, rpc: Rpc, handle: impl FnOnce(Call, Q) -> F + Send) -> Result<(), Gone>
+    fn unary<Q, A, F>(self, handle: impl FnOnce(Call, Q) -> F + Send + 'static) -> Work
     where
-        Q: Message + Default,
+        Q: Message + Default + 'static,
         A: Answer + Message,
-        F: Future<Output = Result<A, Refusal>> + Send,
+        F: Future<Output = Result<A, Refusal>> + Send + 'static,
     {
-        let Self { node, origin, inbound, mut responder } = self;
-        let _running = node.metrics.call();
-        let work = async {
-            let request = inbound.only().await?;
-            let answer = match begin(&node, origin) {
+        Box::pin(async move {
+            let _running = self.node.metrics.call();
+            let request = match decode(self.message) {
+                Ok(request) => request,
+                Err(status) => return Reply::Refused(status),
+            };
+            let answer = match begin(&self.node, self.origin) {
                 Ok(call) => handle(call, request).await,
                 Err(refusal) => Err(refusal),
             };
-            Ok(answer.unwrap_or_else(|refusal| A::refused(refusal.into())))
-        };
-        match responder.unless_gone(work).await? {
-            Ok(answer) => {
-                node.metrics.answered(rpc, answer.code());
-                responder.message(&answer)
-            }
-            Err(status) => responder.refuse(status),
-        }
+            let answer = answer.unwrap_or_else(|refusal| A::refused(refusal.into()));
+            self.node.metrics.answered(self.call, answer.code());
+            Reply::message(&answer)
+        })
     }
 
-    async fn receive(self) -> Result<(), Gone> {
-        let Self { node, origin, inbound, mut responder } = self;
-        let _running = node.metrics.call();
-        let work = async {
-            let request = inbound.only().await?;
-            Ok(match begin(&node, origin) {
-                Ok(call) => receive::receive(call, request).await,
-                Err(refusal) => Answering::none(&node, refusal.into()),
-            })
+    async fn receive(self) -> Reply {
+        let _running = self.node.metrics.call();
+        let request = match decode(self.message) {
+            Ok(request) => request,
+            Err(status) => return Reply::Refused(status),
         };
-        match responder.unless_gone(work).await? {
-            Ok(answering) => {
-                node.metrics.answered(Rpc::ReceiveMessage, answering.code());
-                responder.begin()?.all(answering).await
-            }
-            Err(status) => responder.refuse(status),
-        }
+        let answering = match begin(&self.node, self.origin) {
+            Ok(call) => receive::receive(call, request).await,
+            Err(refusal) => Answering::none(&self.node, refusal.into()),
+        };
+        self.node.metrics.answered(self.call, answering.code());
+        Reply::Sequence(Box::new(answering))
     }
 
-    async fn pull(self) -> Result<(), Gone> {
-        let Self { node, origin, inbound, mut responder } = self;
-        let _running = node.metrics.call();
-        let work = async {
-            let request = inbound.only().await?;
-            Ok(match begin(&node, origin) {
-                Ok(call) => pull::pull(call, request).await,
-                Err(refusal) => pull::Pulled::refused(refusal.into(), 0),
-            })
+    async fn pull(self) -> Reply {
+        let _running = self.node.metrics.call();
+        let request = match decode(self.message) {
+            Ok(request) => request,
+            Err(status) => return Reply::Refused(status),
         };
-        match responder.unless_gone(work).await? {
-            Ok(pulled) => {
-                node.metrics.answered(Rpc::PullMessage, pulled.code());
-                responder.begin()?.all(pulled.into_stream()).await
-            }
-            Err(status) => responder.refuse(status),
-        }
-    }
-
-    async fn telemetry(self) -> Result<(), Gone> {
-        let Self { node, origin, inbound, responder } = self;
-        match begin(&node, origin) {
-            Ok(call) => telemetry::run(call, inbound, responder.begin()?).await,
-            Err(refusal) => {
-                node.metrics.answered(Rpc::Telemetry, refusal.code.into());
-                responder.refuse(telemetry::ended_by(&refusal))
-            }
-        }
+        let pulled = match begin(&self.node, self.origin) {
+            Ok(call) => pull::pull(call, request).await,
+            Err(refusal) => pull::Pulled::refused(refusal.into(), 0),
+        };
+        self.node.metrics.answered(self.call, pulled.code());
+        Reply::Sequence(Box::new(pulled.into_messages()))
     }
 }

@@ -9,14 +9,14 @@
 //! Facts: `ClientActivity` of RocketMQ 5.5: refused settings end the stream, with INVALID_ARGUMENT
 //! for the client's mistakes and INTERNAL for ours.
 
-use std::pin::pin;
 use std::sync::Arc;
 
-use futures::future::{Either, select};
+use bytes::BytesMut;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Fuse};
 use model::membership::Heartbeat;
 use model::{GroupConfig, Notice, Session};
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tracing::{debug, info};
 
 use crate::answer::{self, Refusal};
@@ -32,19 +32,47 @@ use crate::proto::{
     RecoverOrphanedTransactionCommand, Settings, TelemetryCommand,
 };
 use crate::settings::{self, ClientSettings, Role};
-use crate::streams::Stream;
+use crate::streams::{Outgoing, Stream};
+use crate::wire::framing;
 use crate::wire::inbound::Inbound;
-use crate::wire::responder::{Gone, Sequence};
+use crate::wire::reply::{Reply, Work};
 
-/// Talks with the client for as long as both want to.
-pub(crate) async fn run(call: Call, inbound: Inbound, outbound: Sequence) -> Result<(), Gone> {
+/// Talks with the client for as long as both want to. The client is let know at once that it is
+/// heard.
+pub(crate) fn open(call: Call, inbound: Inbound) -> Work {
     let (commands, waiting) = mpsc::channel(TELEMETRY_BUFFER);
-    let writing = pin!(outbound.all(ReceiverStream::new(waiting)));
-    let reading = pin!(read(call, inbound, Stream::new(commands)));
-    match select(writing, reading).await {
-        Either::Left((written, _)) => written,
-        // What still waits for the client is written.
-        Either::Right(((), writing)) => writing.await,
+    let reading: BoxFuture<'static, ()> = Box::pin(read(call, inbound, Stream::new(commands)));
+    let talk = Talk { reading: reading.fuse(), waiting };
+    Box::pin(std::future::ready(Reply::More(BytesMut::new(), talk.next())))
+}
+
+struct Talk {
+    reading: Fuse<BoxFuture<'static, ()>>,
+    /// Ends when nobody can reach the client by this stream any more.
+    waiting: mpsc::Receiver<Outgoing>,
+}
+
+impl Talk {
+    /// What the client is told next.
+    fn next(mut self) -> Work {
+        Box::pin(async move {
+            let next = loop {
+                tokio::select! {
+                    biased;
+                    next = self.waiting.recv() => break next,
+                    () = &mut self.reading => {}
+                }
+            };
+            match next {
+                Some(Ok(command)) => {
+                    let mut bytes = BytesMut::new();
+                    framing::put(&mut bytes, &command);
+                    Reply::More(bytes, self.next())
+                }
+                Some(Err(status)) => Reply::End(Some(status)),
+                None => Reply::End(None),
+            }
+        })
     }
 }
 

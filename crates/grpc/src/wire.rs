@@ -2,23 +2,16 @@
 //! the calls on it.
 //!
 //! ```text
-//! bytes -> connection (h2) -> request -> inbound (messages) -> handler
-//!             ^-- one task runs all calls --v                     |
-//! bytes <- connection (h2) <- responder (head, messages, trailers) <-
+//! bytes -> http2 -> exchange (a message is whole) -> service -> handler
+//!             ^------- connection: one task runs all calls -------v
+//! bytes <- http2 <- reply (message | sequence | refusal) <------- call
 //! ```
-//! Facts: gRPC over HTTP/2 (`PROTOCOL-HTTP2.md`). Reading order: `connection`, `inbound`,
-//! `responder`, `framing`. Not here: what a call does (`service`).
+//! Facts: gRPC over HTTP/2 (`PROTOCOL-HTTP2.md`). Reading order: `connection`, `exchange`,
+//! `reply`, `framing`. Not here: frames and windows (`http2`), what a call does (`service`).
 
 pub(crate) mod connection;
+mod exchange;
 pub(crate) mod framing;
 pub(crate) mod inbound;
 mod liveness;
-pub(crate) mod responder;
-mod watched;
-
-use tonic::Status;
-
-/// What broke off a stream, as a status.
-fn broken(error: h2::Error) -> Status {
-    Status::from_error(error.into())
-}
+pub(crate) mod reply;

@@ -7,8 +7,6 @@
 
 use std::collections::VecDeque;
 
-use futures::Stream;
-use futures::stream;
 use model::limits::FETCH_MESSAGES_MAX;
 use model::verbs::{Batches, Fetch, FetchOutcome, Fetched};
 use model::{Offset, StoredMessage};
@@ -46,12 +44,12 @@ impl Pulled {
         Self { status, messages: Vec::new(), next, bodies: Bodies::AsStored, share: None }
     }
 
-    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<PullMessageResponse, tonic::Status>> + Send {
+    pub(crate) fn into_messages(self) -> impl Iterator<Item = PullMessageResponse> + Send {
         let mut status = Some(self.status);
         let mut next = Some(self.next);
         let mut messages: VecDeque<StoredMessage> = self.messages.into();
         let (bodies, share) = (self.bodies, self.share);
-        stream::iter(std::iter::from_fn(move || {
+        std::iter::from_fn(move || {
             let _held = &share;
             let content = if let Some(status) = status.take() {
                 Content::Status(status)
@@ -60,8 +58,8 @@ impl Pulled {
             } else {
                 Content::NextOffset(next.take()?)
             };
-            Some(Ok(PullMessageResponse { content: Some(content) }))
-        }))
+            Some(PullMessageResponse { content: Some(content) })
+        })
     }
 }
 

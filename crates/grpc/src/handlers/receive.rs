@@ -8,11 +8,8 @@
 //! client has gone meanwhile, is given back at once: that is [`Answering`]'s `drop`.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::Stream;
 use model::group::OrderBy;
 use model::verbs::{Receive, Received, Settle, StartFrom};
 use model::{Delivery, Filter, GroupConfig, GroupName, Receipt, StoredMessage, TopicName, properties};
@@ -280,7 +277,7 @@ impl Answering {
         self.code
     }
 
-    fn next(&mut self) -> Option<Content> {
+    fn next_content(&mut self) -> Option<Content> {
         if let Some(status) = self.status.take() {
             return Some(Content::Status(status));
         }
@@ -292,12 +289,11 @@ impl Answering {
     }
 }
 
-impl Stream for Answering {
-    type Item = Result<ReceiveMessageResponse, tonic::Status>;
+impl Iterator for Answering {
+    type Item = ReceiveMessageResponse;
 
-    fn poll_next(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let content = self.get_mut().next();
-        Poll::Ready(content.map(|content| Ok(ReceiveMessageResponse { content: Some(content) })))
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_content().map(|content| ReceiveMessageResponse { content: Some(content) })
     }
 }
 

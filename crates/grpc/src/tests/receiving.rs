@@ -14,6 +14,7 @@ use super::kit::*;
 use crate::call::{Call, Connection, Origin};
 use crate::convert::time::span_of_ms;
 use crate::handlers::receive::receive;
+use crate::http2::hpack::{Field, Head};
 use crate::proto::receive_message_response::Content;
 use crate::proto::*;
 use crate::renew::driver;
@@ -296,13 +297,13 @@ async fn messages_that_cannot_be_written_go_back_at_once() {
         session: SessionId(1),
         drain: Drain::new(),
     };
-    let headers = from_client("a", ()).into_parts().0.into_headers();
-    let origin = Origin { connection: Arc::new(connection), authority: None, headers };
+    let head = Box::new(Head::default().with(Field::ClientId, "a"));
+    let origin = Origin { connection: Arc::new(connection), head };
     let call = Call::new(&node, origin).expect("well formed");
     server.engine.receives.lock().push_back(Ok(received(vec![delivery(1, 1, ""), delivery(2, 1, "")])));
     let mut answering = receive(call, request()).await;
-    assert!(answering.next().await.is_some(), "the status");
-    assert!(answering.next().await.is_some(), "the first message");
+    assert!(answering.next().is_some(), "the status");
+    assert!(answering.next().is_some(), "the first message");
     drop(answering);
     assert_eq!(server.done().await, Done::Extended(receipt(2), 1_000));
     assert!(server.done.try_recv().is_err(), "only what was not written");

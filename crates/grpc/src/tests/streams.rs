@@ -180,6 +180,41 @@ async fn what_a_client_does_not_take_goes_back() {
     }
 }
 
+/// A client with endless windows that reads nothing: what waits for it here is bounded.
+#[tokio::test]
+async fn what_is_not_read_is_not_written() {
+    const MESSAGES: u64 = 900;
+    let mut server = Running::start().await;
+    let large = format!("x\u{1}{}\u{2}", "y".repeat(30_000));
+    let delivery =
+        |offset| Delivery { message: stored("t", Lsn(9), &large), receipt: receipt(offset), attempt: 1 };
+    let received = Received {
+        deliveries: (0..MESSAGES).map(delivery).collect(),
+        delivered_ms: 1_000_000,
+        invisible_ms: 60_000,
+        rest: 0,
+    };
+    server.engine.receives.lock().push_back(Ok(received));
+    let stream = TcpStream::connect(("127.0.0.1", server.port)).await.expect("listening");
+    let mut builder = Builder::new();
+    builder.initial_window_size(u32::MAX >> 1).initial_connection_window_size(u32::MAX >> 1);
+    let (mut client, mut connection) = builder.handshake::<_, Bytes>(stream).await.expect("speaks HTTP/2");
+    let asking = async {
+        let (answer, mut body) = begin(&mut client, request("ReceiveMessage"), false).await;
+        body.send_data(framed(&receive()), true).expect("open");
+        answer.await.expect("answered").into_body()
+    };
+    let answer = tokio::select! {
+        answer = asking => answer,
+        ended = &mut connection => panic!("{ended:?}"),
+    };
+    // The rest is in the buffers of the system and ours; ours are small.
+    drop(connection);
+    drop(answer);
+    let Done::Extended(back, 1_000) = server.done().await else { panic!("the rest goes back") };
+    assert!((1..MESSAGES - 1).contains(&back.offset.get()), "{back:?}");
+}
+
 fn receive() -> ReceiveMessageRequest {
     ReceiveMessageRequest {
         group: resource("g"),
