@@ -1,9 +1,9 @@
 //! Whether a call may start now: not in a drain, and not too many of one session.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use model::SessionId;
 use parking_lot::Mutex;
 

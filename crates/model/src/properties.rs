@@ -212,7 +212,20 @@ fn end_of_pair(text: &str) -> Option<usize> {
 
 /// The pairs of encoded properties; pieces without a separator are passed over.
 pub fn iter(encoded: &str) -> impl Iterator<Item = (&str, &str)> {
-    encoded.split(VALUE_END).filter_map(|pair| pair.split_once(KEY_END))
+    let mut rest = encoded;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let (piece, next) = match end_of_pair(rest) {
+                Some(end) => (rest.get(..end)?, rest.get(end + 1..)?),
+                None => (rest, ""),
+            };
+            rest = next;
+            if let Some(end) = memchr::memchr(KEY_END as u8, piece.as_bytes()) {
+                return Some((piece.get(..end)?, piece.get(end + 1..)?));
+            }
+        }
+        None
+    })
 }
 
 #[cfg(test)]
@@ -233,9 +246,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_look_finds_what_a_walk_finds(encoded in "[ab\u{1}\u{2}é]{0,24}", key in "[ab\u{1}\u{2}é]{0,3}") {
-            let walked = iter(&encoded).find(|(k, _)| *k == key).map(|(_, v)| v);
-            prop_assert_eq!(get(&encoded, &key), walked);
+        fn pairs_are_what_stands_between_separators(encoded in "[ab\u{1}\u{2}é]{0,24}", key in "[ab\u{1}\u{2}é]{0,3}") {
+            let split: Vec<_> = encoded.split(VALUE_END).filter_map(|pair| pair.split_once(KEY_END)).collect();
+            let first = split.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
+            prop_assert_eq!(iter(&encoded).collect::<Vec<_>>(), split);
+            prop_assert_eq!(get(&encoded, &key), first);
         }
     }
 }

@@ -135,6 +135,10 @@ impl Body {
         }
     }
 
+    pub(crate) fn parts(&self) -> &[Bytes] {
+        &self.0
+    }
+
     pub(crate) fn into_parts(self) -> impl Iterator<Item = Bytes> {
         self.0.into_iter()
     }
@@ -170,8 +174,9 @@ impl From<String> for Body {
 
 impl FromIterator<Bytes> for Body {
     fn from_iter<T: IntoIterator<Item = Bytes>>(parts: T) -> Self {
-        let mut body = Self::default();
-        parts.into_iter().for_each(|part| body.push(part));
+        let parts = parts.into_iter();
+        let mut body = Self(SmallVec::with_capacity(parts.size_hint().0));
+        parts.for_each(|part| body.push(part));
         body
     }
 }

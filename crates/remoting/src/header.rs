@@ -5,6 +5,7 @@
 //! that are no strings are taken as their text, `null` as absent, because the Java side does so.
 
 use std::fmt::{self, Display, Write as _};
+use std::ops::Range;
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -14,19 +15,46 @@ use crate::error::Failure;
 use crate::frame::decimal;
 
 /// String pairs; the first of equal keys counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Fields {
+    /// All keys and values, and what stood between them in a header.
     text: String,
     spans: Vec<Span>,
 }
 
-/// A pair inside the text: the value follows its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A pair inside the text.
+#[derive(Debug, Clone, Copy)]
 struct Span {
-    start: u32,
-    key_len: u32,
-    value_len: u32,
+    key: Part,
+    value: Part,
 }
+
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    start: u32,
+    end: u32,
+}
+
+impl From<Range<usize>> for Part {
+    fn from(range: Range<usize>) -> Self {
+        let fit = |n: usize| u32::try_from(n).expect("a header is below 4 GiB");
+        Self { start: fit(range.start), end: fit(range.end) }
+    }
+}
+
+impl Part {
+    fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Fields {}
 
 impl Fields {
     #[must_use]
@@ -37,6 +65,11 @@ impl Fields {
     /// Room for so many bytes of text and so many pairs.
     pub(crate) fn with_capacity(text_bytes: usize, pairs: usize) -> Self {
         Self { text: String::with_capacity(text_bytes), spans: Vec::with_capacity(pairs) }
+    }
+
+    /// Room for pairs that stand in a text.
+    pub(crate) fn over(text: &str, pairs: usize) -> Self {
+        Self { text: text.to_owned(), spans: Vec::with_capacity(pairs) }
     }
 
     /// About what the fields take in a JSON header: texts, quotes and separators.
@@ -52,6 +85,11 @@ impl Fields {
     #[must_use]
     pub fn len(&self) -> usize {
         self.spans.len()
+    }
+
+    /// All text of the fields, and what may stand between them.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Adds a pair. A header is below 4 GiB (`HEADER_BYTES_MAX`), so its parts fit.
@@ -81,23 +119,25 @@ impl Fields {
         decimal(value.into(), |digits| self.push_text(key, digits));
     }
 
-    /// Where a reader puts a key and its value before it [closes](Self::close) the pair.
+    /// Where a reader puts what it must write itself.
     pub(crate) fn text_mut(&mut self) -> &mut String {
         &mut self.text
     }
 
-    pub(crate) fn close(&mut self, start: usize, key_len: usize) {
-        let value_len = self.text.len() - start - key_len;
-        let fit = |n: usize| u32::try_from(n).expect("a header is below 4 GiB");
-        self.spans.push(Span { start: fit(start), key_len: fit(key_len), value_len: fit(value_len) });
+    /// Adds a pair whose key and value stand in the text.
+    pub(crate) fn push_span(&mut self, key: Range<usize>, value: Range<usize>) {
+        self.spans.push(Span { key: key.into(), value: value.into() });
+    }
+
+    /// Adds the pair that was written last: from `start` on its key, then its value.
+    fn close(&mut self, start: usize, key_len: usize) {
+        let key = start..start + key_len;
+        let value = key.end..self.text.len();
+        self.push_span(key, value);
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.spans.iter().map(|span| {
-            let key = span.start as usize..(span.start + span.key_len) as usize;
-            let value = key.end..key.end + span.value_len as usize;
-            (self.text.get(key).unwrap_or_default(), self.text.get(value).unwrap_or_default())
-        })
+        self.spans.iter().map(|span| (span.key.of(&self.text), span.value.of(&self.text)))
     }
 
     #[must_use]

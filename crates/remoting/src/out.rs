@@ -42,6 +42,8 @@ impl OutQueue {
         let before = self.tail.len();
         frame::encode_head(&command, &mut self.tail);
         self.bytes += self.tail.len() - before + command.body.len();
+        let copied = command.body.parts().iter().map(Bytes::len).filter(|bytes| *bytes < COPY_BYTES_MAX);
+        self.tail.reserve(copied.sum());
         for part in command.body.into_parts() {
             if part.len() < COPY_BYTES_MAX {
                 self.tail.extend_from_slice(&part);

@@ -4,6 +4,8 @@
 //! digits, fields as strings. Whatever else is legal or not is left to the general parser behind it, so there is one
 //! judge of what is JSON; what `plain` takes it takes as the general parser would.
 
+use std::ops::Range;
+
 use serde::Deserialize;
 
 use super::{Command, HeaderKind, Language};
@@ -55,7 +57,7 @@ pub(super) fn general(header: &[u8]) -> Result<Command, serde_json::Error> {
 /// Reads a header of the usual shape; `None` if it is of another.
 pub(super) fn plain(header: &[u8]) -> Option<Command> {
     const CODE: u8 = 1;
-    let mut from = Scanner { rest: std::str::from_utf8(header).ok()? };
+    let mut from = Scanner { text: std::str::from_utf8(header).ok()?, at: 0 };
     let mut command = Command { language: Language::OTHER, ..Command::default() };
     let mut seen = 0_u8;
     from.take(b'{')?;
@@ -103,19 +105,19 @@ pub(super) fn plain(header: &[u8]) -> Option<Command> {
             _ => return None,
         }
     }
-    (from.rest.is_empty() && seen & CODE != 0).then_some(command)
+    (from.at == header.len() && seen & CODE != 0).then_some(command)
 }
 
-/// Reads JSON without blanks from the front.
+/// Reads JSON without blanks.
 struct Scanner<'a> {
-    rest: &'a str,
+    text: &'a str,
+    at: usize,
 }
 
 impl<'a> Scanner<'a> {
-    /// One byte of ASCII.
     fn next(&mut self) -> Option<u8> {
-        let byte = *self.rest.as_bytes().first()?;
-        self.rest = self.rest.get(1..)?;
+        let byte = *self.text.as_bytes().get(self.at)?;
+        self.at += 1;
         Some(byte)
     }
 
@@ -123,40 +125,45 @@ impl<'a> Scanner<'a> {
         (self.next()? == expected).then_some(())
     }
 
+    /// Passes over what stands in a string as it is.
+    fn plain(&mut self) -> Option<Range<usize>> {
+        let start = self.at;
+        self.at += plain_len(self.text.as_bytes().get(start..)?);
+        Some(start..self.at)
+    }
+
     /// A string without escapes.
     fn plain_string(&mut self) -> Option<&'a str> {
         self.take(b'"')?;
-        let (text, rest) = self.rest.split_at_checked(plain_len(self.rest.as_bytes()))?;
-        self.rest = rest;
+        let text = self.plain()?;
         self.take(b'"')?;
-        Some(text)
+        self.text.get(text)
     }
 
     fn number(&mut self) -> Option<i32> {
-        let digits = self.rest.strip_prefix('-').unwrap_or(self.rest);
-        let count = digits.bytes().take_while(u8::is_ascii_digit).count();
-        let is_signed = digits.len() != self.rest.len();
-        if digits.starts_with('0') && (is_signed || count > 1) {
-            return None;
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        self.at += usize::from(bytes.get(start) == Some(&b'-'));
+        let digits = self.at;
+        while bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
         }
-        let (number, rest) = self.rest.split_at_checked(self.rest.len() - digits.len() + count)?;
-        self.rest = rest;
-        number.parse().ok()
+        let has_idle_zero = bytes.get(digits) == Some(&b'0') && (self.at - start) > 1;
+        if has_idle_zero { None } else { self.text.get(start..self.at)?.parse().ok() }
     }
 
+    /// The fields stay where they stand in a copy of the header; only what was escaped is written behind it.
     fn fields(&mut self) -> Option<Fields> {
         self.take(b'{')?;
-        let mut fields = Fields::with_capacity(self.rest.len(), 16);
-        if self.rest.starts_with('}') {
+        let mut fields = Fields::over(self.text, 16);
+        if self.text.as_bytes().get(self.at) == Some(&b'}') {
             return self.next().map(|_| fields);
         }
         loop {
-            let start = fields.text_mut().len();
-            self.append(fields.text_mut())?;
-            let key_len = fields.text_mut().len() - start;
+            let key = self.string(&mut fields)?;
             self.take(b':')?;
-            self.append(fields.text_mut())?;
-            fields.close(start, key_len);
+            let value = self.string(&mut fields)?;
+            fields.push_span(key, value);
             match self.next()? {
                 b',' => {}
                 b'}' => return Some(fields),
@@ -165,29 +172,35 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Adds what a string says.
-    fn append(&mut self, out: &mut String) -> Option<()> {
+    /// Where in the fields' text a string stands.
+    fn string(&mut self, fields: &mut Fields) -> Option<Range<usize>> {
         self.take(b'"')?;
+        let mut plain = self.plain()?;
+        let mut end = self.next()?;
+        if end == b'"' {
+            return Some(plain);
+        }
+        let start = fields.text_mut().len();
         loop {
-            let (text, rest) = self.rest.split_at_checked(plain_len(self.rest.as_bytes()))?;
-            out.push_str(text);
-            self.rest = rest;
-            match self.next()? {
-                b'"' => return Some(()),
-                b'\\' => out.push(self.escaped()?),
+            fields.text_mut().push_str(self.text.get(plain)?);
+            match end {
+                b'"' => return Some(start..fields.text_mut().len()),
+                b'\\' => fields.text_mut().push(self.escaped()?),
                 _ => return None,
             }
+            plain = self.plain()?;
+            end = self.next()?;
         }
     }
 
     fn escaped(&mut self) -> Option<char> {
         Some(match self.next()? {
             b'u' => {
-                let (digits, rest) = self.rest.split_at_checked(4)?;
+                let digits = self.text.get(self.at..self.at + 4)?;
                 if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
                     return None;
                 }
-                self.rest = rest;
+                self.at += 4;
                 // Halves of a pair are rare: the general parser joins them.
                 char::from_u32(u32::from_str_radix(digits, 16).ok()?)?
             }
@@ -228,13 +241,16 @@ pub(super) fn encode(command: &Command, out: &mut Vec<u8>) {
     put_number(out, command.code);
     if !command.fields.is_empty() {
         out.extend_from_slice(b",\"extFields\":{");
+        // Fields of our own hold nothing that must be escaped, which one look tells for all of them.
+        let text = command.fields.text();
+        let put = if plain_len(text.as_bytes()) == text.len() { put_plain } else { put_string };
         for (n, (key, value)) in command.fields.iter().enumerate() {
             if n > 0 {
                 out.push(b',');
             }
-            put_string(out, key);
+            put(out, key);
             out.push(b':');
-            put_string(out, value);
+            put(out, value);
         }
         out.push(b'}');
     }
@@ -274,6 +290,13 @@ pub(crate) fn decimal<T>(mut number: u64, take: impl FnOnce(&str) -> T) -> T {
     }
     let text = digits.get(start..).and_then(|digits| std::str::from_utf8(digits).ok());
     take(text.unwrap_or_default())
+}
+
+/// A JSON string of text that needs no escapes.
+fn put_plain(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 /// A JSON string: what must be escaped is, the rest goes as it is.
@@ -328,6 +351,8 @@ mod tests {
         let mut again = Vec::new();
         encode(&command, &mut again);
         assert_eq!(std::str::from_utf8(&again), Ok(JAVA));
+        let none = plain(br#"{"code":1,"extFields":{}}"#).expect("of the usual shape");
+        assert!(none.fields.is_empty());
     }
 
     #[test]
@@ -337,6 +362,9 @@ mod tests {
             r#"{"code":1} "#,
             r#"{"code":01}"#,
             r#"{"code":-0}"#,
+            r#"{"code":-}"#,
+            r#"{"code":}"#,
+            r#"{"code":1,"extFields":{"a\":"1"}}"#,
             r#"{"code":1.0}"#,
             r#"{"code":2147483648}"#,
             r#"{"code":1,"code":2}"#,

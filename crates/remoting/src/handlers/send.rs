@@ -39,7 +39,7 @@ pub(super) async fn send(link: &Arc<Link>, request: &Command) -> Answer {
 /// A request that wants a reply tells its consumer the cluster, whose name is part of the
 /// reply topic's name (`MessageUtil.createReplyMessage`).
 async fn name_cluster(link: &Link, message: &mut NewMessage) -> Result<(), Failure> {
-    if message.properties.as_encoded().contains(properties::REPLY_TO_CLIENT)
+    if message.properties.get(properties::REPLY_TO_CLIENT).is_some()
         && message.properties.get(properties::CLUSTER).is_none()
     {
         let cluster = link.server.node().await?.cluster.as_str();
