@@ -20,7 +20,7 @@ use crate::broker::Broker;
 use crate::dedup::identity;
 use crate::error::Failed;
 use crate::limits::KEYS_PER_MESSAGE_MAX;
-use crate::machine::command::{Command, Outcome, PlacedMessage, PublishOnce, PutMode, Refusal};
+use crate::machine::command::{Command, DueMessage, Outcome, PlacedMessage, PublishOnce, PutMode, Refusal};
 use crate::machine::lite::LitePublish;
 use crate::machine::records::{EncodedBatch, EncodedMessage, KeyHashes};
 use crate::machine::state::Topic;
@@ -61,7 +61,7 @@ impl Broker {
         if let Timing::Cancels(id) = &timing {
             return self.publish_cancellation(&request.topic, id, queue, store_host).await;
         }
-        if matches!(timing, Timing::At(_)) {
+        if matches!(timing, Timing::At(_) | Timing::Each(_)) {
             request.messages.iter_mut().for_each(|message| strip_level(&mut message.properties));
         }
         let ids: Vec<Option<String>> = request
@@ -110,8 +110,10 @@ impl Broker {
         let entries = placed
             .iter()
             .zip(ids)
-            .map(|(placed, id)| {
-                let recall_handle = self.recall_handle(&request.topic, &timing, id.as_deref());
+            .enumerate()
+            .map(|(place, (placed, id))| {
+                let recall_handle =
+                    self.recall_handle(&request.topic, timing.handle_ms(place), id.as_deref());
                 PublishedMessage { recall_handle, ..published(queue, store_host, *placed, id) }
             })
             .collect();
@@ -288,10 +290,17 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 fn command(stream: StreamId, encoded: SmallVec<[EncodedMessage; 1]>, timing: &Timing) -> Command {
     let one = |encoded: SmallVec<[EncodedMessage; 1]>| {
-        encoded.into_iter().next().expect("a timed publish has one message")
+        encoded.into_iter().next().expect("this timing is that of one message")
     };
     match *timing {
-        Timing::At(due_ms) => Command::PublishDue { stream, message: one(encoded), due_ms },
+        Timing::At(due_ms) => Command::publish_due(stream, one(encoded), due_ms),
+        Timing::Each(ref times) => {
+            let due = |(message, due_ms): (_, &Option<i64>)| DueMessage {
+                message,
+                due_ms: due_ms.unwrap_or(i64::MIN),
+            };
+            Command::PublishDue { stream, messages: encoded.into_iter().zip(times).map(due).collect() }
+        }
         Timing::Recurs { first_ms, .. } => {
             Command::PublishRecurring { stream, message: one(encoded), due_ms: first_ms }
         }

@@ -27,7 +27,6 @@ use crate::machine::timers::minute_entry;
 use crate::publish::{key_hash, published};
 use crate::resolve::message_of;
 use crate::streams;
-use crate::timing::Timing;
 
 /// As Java's URL encoder writes and its decoder reads.
 const HANDLE: GeneralPurpose = GeneralPurpose::new(
@@ -63,14 +62,14 @@ impl<'a> Handle<'a> {
 }
 
 impl Broker {
-    /// The handle by which a timed message can be recalled.
+    /// The handle by which a message that is due at a time can be recalled.
     pub(crate) fn recall_handle(
         &self,
         topic: &TopicName,
-        timing: &Timing,
+        at_ms: Option<i64>,
         id: Option<&str>,
     ) -> Option<String> {
-        let (at_ms, message_id) = (timing.handle_ms()?, id?);
+        let (at_ms, message_id) = (at_ms?, id?);
         if !self.config.recall_enabled || topic.is_retry() {
             return None;
         }

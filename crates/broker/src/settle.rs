@@ -67,7 +67,7 @@ impl Broker {
             let bytes = message.bytes.len();
             let due_ms = self.now_ms().saturating_add(delay_ms);
             let stream = topic.stream(queue);
-            return match self.propose(Command::PublishDue { stream, message, due_ms }, bytes).await? {
+            return match self.propose(Command::publish_due(stream, message, due_ms), bytes).await? {
                 Outcome::Published(_) => Ok(()),
                 Outcome::Refused(_) => Err(SettleError::Unavailable("the disk is full".to_owned())),
                 other => Err(Failed::unexpected(&other).into()),

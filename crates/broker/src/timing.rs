@@ -15,6 +15,8 @@ pub(crate) enum Timing {
     Now,
     /// Unix milliseconds.
     At(i64),
+    /// Each of several messages at its own time; `None`: at once, because it is due already.
+    Each(Vec<Option<i64>>),
     /// By a cron expression: the first time, and until when its recall handle is good.
     Recurs {
         first_ms: i64,
@@ -25,10 +27,11 @@ pub(crate) enum Timing {
 }
 
 impl Timing {
-    /// The time in a recall handle, for what can be recalled.
-    pub(crate) const fn handle_ms(&self) -> Option<i64> {
+    /// The time in the recall handle of a call's message, if it can be recalled.
+    pub(crate) fn handle_ms(&self, place: usize) -> Option<i64> {
         match self {
             Self::At(due_ms) => Some(*due_ms),
+            Self::Each(times) => times.get(place).copied().flatten(),
             Self::Recurs { until_ms, .. } => Some(*until_ms),
             Self::Now | Self::Cancels(_) => None,
         }
@@ -38,18 +41,40 @@ impl Timing {
 impl Broker {
     /// When the messages of one call are to be delivered.
     pub(crate) fn timing(&self, messages: &[NewMessage]) -> Result<Timing, PublishError> {
-        let [message] = messages else {
-            let is_timed = |message: &NewMessage| {
-                MessageKind::of(&message.properties) == MessageKind::Delay
-                    || message.properties.get(properties::CRON).is_some()
-            };
-            if messages.iter().any(is_timed) {
-                return Err(PublishError::Illegal("a batch cannot hold timed messages".to_owned()));
-            }
-            return Ok(Timing::Now);
-        };
-        timing(&message.properties, self.now_ms(), self.config.timer_delay_max_ms)
+        let (now_ms, delay_max_ms) = (self.now_ms(), self.config.timer_delay_max_ms);
+        match messages {
+            [message] => timing(&message.properties, now_ms, delay_max_ms),
+            _ => timing_of_several(messages, now_ms, delay_max_ms),
+        }
     }
+}
+
+/// Of a batch all messages are timed, or none: what follows from a call is one thing.
+fn timing_of_several(
+    messages: &[NewMessage],
+    now_ms: i64,
+    delay_max_ms: i64,
+) -> Result<Timing, PublishError> {
+    let is_single = |told: &Properties| {
+        [properties::CRON, properties::TIMER_DELETE_UNIQUE_ID].iter().any(|key| told.get(key).is_some())
+    };
+    if messages.iter().any(|message| is_single(&message.properties)) {
+        let text = "a batch cannot hold recurring messages or cancellations";
+        return Err(PublishError::Illegal(text.to_owned()));
+    }
+    let is_timed = |message: &&NewMessage| MessageKind::of(&message.properties) == MessageKind::Delay;
+    let timed = messages.iter().filter(is_timed).count();
+    if timed == 0 {
+        return Ok(Timing::Now);
+    }
+    if timed < messages.len() {
+        return Err(PublishError::Illegal("a batch holds timed messages only, or none".to_owned()));
+    }
+    let time = |message: &NewMessage| {
+        let due_ms = due_ms(&message.properties, now_ms, delay_max_ms)?;
+        Ok(due_ms.filter(|due_ms| *due_ms > now_ms))
+    };
+    messages.iter().map(time).collect::<Result<_, _>>().map(Timing::Each)
 }
 
 fn timing(properties: &Properties, now_ms: i64, delay_max_ms: i64) -> Result<Timing, PublishError> {
@@ -190,6 +215,42 @@ mod tests {
         assert_eq!(of(&[id, ("TIMER_DELAY_MS", "5")]), Ok(Timing::Cancels("id".to_owned())));
         assert!(of(&[id, ("TIMER_DELAY_MS", "0")]).is_err());
         assert_eq!(of(&[id]), Ok(Timing::Now));
+    }
+
+    #[test]
+    fn of_several_each_has_its_time() {
+        let several = |all: &[&[(&str, &str)]]| {
+            let message = |pairs: &&[(&str, &str)]| {
+                let mut properties = Properties::new();
+                pairs.iter().for_each(|(key, value)| properties.push(key, value));
+                NewMessage {
+                    body: "x".into(),
+                    properties,
+                    flag: 0,
+                    system_flags: 0,
+                    born_ms: 0,
+                    born_host: ([127, 0, 0, 1], 1).into(),
+                    reconsume_times: 0,
+                }
+            };
+            let messages: Vec<NewMessage> = all.iter().map(message).collect();
+            timing_of_several(&messages, NOW_MS, MAX_MS).map_err(|error| error.to_string())
+        };
+        let (soon, past, none) = ([("TIMER_DELAY_MS", "7")], [("TIMER_DELIVER_MS", "5")], [("KEYS", "k")]);
+        let level = [("DELAY", "1")];
+        let each = Timing::Each(vec![Some(NOW_MS + 7), None, Some(NOW_MS + 1_000)]);
+        assert_eq!(
+            [0, 1, 2, 3].map(|place| each.handle_ms(place)),
+            [Some(NOW_MS + 7), None, Some(NOW_MS + 1_000), None]
+        );
+        assert_eq!(several(&[&soon, &past, &level]), Ok(each));
+        assert_eq!(several(&[&none, &none]), Ok(Timing::Now));
+        assert!(several(&[&soon, &none]).expect_err("mixed").contains("timed messages only"));
+        assert!(several(&[&soon, &[("TIMER_DELAY_MS", "1000001")]]).expect_err("far").contains("from now"));
+        for single in [("APOGEE_CRON", "@daily"), ("TIMER_DEL_UNIQKEY", "id")] {
+            let error = several(&[&soon, &[single, ("TIMER_DELAY_MS", "9")]]).expect_err("alone");
+            assert!(error.contains("recurring messages or cancellations"), "{error}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! ```
 
 mod consume;
+mod engine;
 mod grpc_wire;
 mod pace;
 mod produce;
@@ -14,6 +15,7 @@ mod remoting_wire;
 mod report;
 mod start;
 mod tally;
+mod timers;
 mod wire;
 
 use std::net::SocketAddr;
@@ -65,11 +67,11 @@ pub struct Args {
     /// Requests of each connection that wait for their answers
     #[arg(long, short, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     in_flight: u32,
-    /// Bytes of each body
-    #[arg(long, short, default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(16..=4_194_304))]
+    /// Bytes of each body; 128 in mode timers
+    #[arg(long, short, default_value_t = 1_024, default_value_if("mode", "timers", "128"), value_parser = clap::value_parser!(u32).range(16..=4_194_304))]
     size: u32,
-    /// Messages of each request
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    /// Messages of each request; 64 in mode timers
+    #[arg(long, default_value_t = 1, default_value_if("mode", "timers", "64"), value_parser = clap::value_parser!(u32).range(1..=1_024))]
     batch: u32,
     /// Stop after so many messages
     #[arg(long, short = 'n')]
@@ -83,6 +85,8 @@ pub struct Args {
     /// Starts to measure (mode start)
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     runs: u32,
+    #[command(flatten)]
+    timers: timers::Options,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,6 +99,8 @@ enum Mode {
     Endtoend,
     /// From the start of the process to the first message that it accepts
     Start,
+    /// Schedule very many timed messages and fire many of them, on a server of their own
+    Timers,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -144,6 +150,9 @@ pub(crate) async fn run(server: &Server, format: Format, mut args: Args) -> Resu
     if args.mode == Mode::Start {
         return start::run(format, args.runs).await;
     }
+    if args.mode == Mode::Timers {
+        return timers::run(format, args).await;
+    }
     if args.count.is_none() && args.duration.is_none() && args.mode != Mode::Drain {
         args.duration = Some(Duration::from_secs(10));
     }
@@ -159,7 +168,7 @@ pub(crate) async fn run(server: &Server, format: Format, mut args: Args) -> Resu
     run.pace.start();
     let progress = progress::show(&run);
     let outcome = match run.args.mode {
-        Mode::Send | Mode::Start => produce::all(&run, &wires).await,
+        Mode::Send | Mode::Start | Mode::Timers => produce::all(&run, &wires).await,
         Mode::Drain => consume::all(&run, &wires).await,
         Mode::Endtoend => end_to_end(&run, &wires).await,
     };

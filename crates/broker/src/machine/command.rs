@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::group::OrderBy;
 use model::{GroupConfig, GroupName, Lsn, Offset, StreamId, TopicConfig, TopicName};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::dedup::Identity;
 use super::due::Minute;
@@ -30,11 +30,10 @@ pub enum Command {
     PublishLite(super::lite::LitePublish),
     /// Lite topics end.
     EndLite(super::lite::LiteEnd),
-    /// A message for a queue, later.
+    /// Messages for one queue, each later.
     PublishDue {
         stream: StreamId,
-        message: EncodedMessage,
-        due_ms: i64,
+        messages: SmallVec<[DueMessage; 1]>,
     },
     /// A half message.
     PublishHalf(NewHalf),
@@ -106,6 +105,21 @@ pub enum Command {
     },
     /// Changes nothing; answered after everything that was asked before.
     Barrier,
+}
+
+/// A message and when it is due. What is due already is placed at once.
+#[derive(Debug)]
+pub struct DueMessage {
+    pub message: EncodedMessage,
+    pub due_ms: i64,
+}
+
+impl Command {
+    /// One message for a queue, later.
+    #[must_use]
+    pub fn publish_due(stream: StreamId, message: EncodedMessage, due_ms: i64) -> Self {
+        Self::PublishDue { stream, messages: smallvec![DueMessage { message, due_ms }] }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

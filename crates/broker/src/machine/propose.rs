@@ -39,9 +39,7 @@ impl BrokerMachine {
             Command::PublishBatch { stream, batch } => self.publish_batch(stream, batch, proposal),
             Command::PublishLite(publish) => self.publish_lite(publish, proposal),
             Command::EndLite(end) => self.end_lite(&end, proposal),
-            Command::PublishDue { stream, message, due_ms } => {
-                self.publish_due(stream, message, due_ms, proposal)
-            }
+            Command::PublishDue { stream, messages } => self.publish_due(stream, messages, proposal),
             Command::PublishHalf(half) => self.publish_half(half, proposal),
             Command::EndHalf(end) => self.end_half(end, proposal),
             Command::PublishRecurring { stream, message, due_ms } => {

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use store::{Entry, NewEntry, RecordRef, Views};
 
 use super::BrokerMachine;
-use super::command::{CancelDueCommand, DueFound, Outcome, PlacedMessage, Refusal};
+use super::command::{CancelDueCommand, DueFound, DueMessage, Outcome, PlacedMessage, Refusal};
 use super::due::{Minute, MinuteEntry, Waiting, minute_of, start_ms};
 use super::records::{
     Cause, DueCancelled, DuePrefix, DueWhat, ENTRY_CANCELS, EncodedMessage, KeyHashes, kind,
@@ -149,20 +149,22 @@ impl BrokerMachine {
     pub(super) fn publish_due(
         &mut self,
         stream: StreamId,
-        message: EncodedMessage,
-        due_ms: i64,
+        messages: SmallVec<[DueMessage; 1]>,
         proposal: &mut Proposal<'_>,
     ) -> Decision<Outcome> {
-        if let Some(refusal) = self.refuses_due(due_ms, proposal) {
+        if let Some(refusal) = messages.iter().find_map(|one| self.refuses_due(one.due_ms, proposal)) {
             return Decision::Now(Outcome::Refused(refusal));
         }
-        if due_ms <= proposal.now_ms {
-            let placed = self.place_message(stream, &message, Cause::None, proposal);
-            return Decision::Committed(Outcome::Published(SmallVec::from_elem(placed, 1)));
+        let mut placed = SmallVec::with_capacity(messages.len());
+        for DueMessage { message, due_ms } in messages {
+            placed.push(if due_ms <= proposal.now_ms {
+                self.place_message(stream, &message, Cause::None, proposal)
+            } else {
+                let EncodedMessage { bytes, tag, keys } = message;
+                self.place_due(due_ms, DueWhat::Message { stream, tag, keys }, &bytes, proposal)
+            });
         }
-        let EncodedMessage { bytes, tag, keys } = message;
-        let placed = self.place_due(due_ms, DueWhat::Message { stream, tag, keys }, &bytes, proposal);
-        Decision::Committed(Outcome::Published(SmallVec::from_elem(placed, 1)))
+        Decision::Committed(Outcome::Published(placed))
     }
 
     pub(super) fn publish_recurring(

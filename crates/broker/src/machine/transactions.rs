@@ -250,7 +250,7 @@ impl BrokerMachine {
         match outcome {
             HalfOutcome::Rollback => self.place_half_end(lsn, proposal),
             HalfOutcome::Commit { stream, message, due_ms: Some(due_ms) } if due_ms > proposal.now_ms => {
-                let timed = Command::PublishDue { stream, message, due_ms };
+                let timed = Command::publish_due(stream, message, due_ms);
                 if let Decision::Now(refused) = self.propose_command(timed, proposal) {
                     return Decision::Now(refused);
                 }

@@ -96,6 +96,30 @@ async fn what_is_recalled_never_comes_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_batch_of_timed_messages_comes_each_at_its_time() {
+    let mut bench = bench().await;
+    let at = |after_ms: i64| (now_ms() + after_ms).to_string();
+    let (late, soon, past, recalled) = (at(1_500), at(700), at(-5), at(3_600_000));
+    let of = |id: &str, due: &str| message(id, &[("UNIQ_KEY", id), ("TIMER_DELIVER_MS", due)]);
+    let batch = vec![of("late", &late), of("soon", &soon), of("past", &past), of("recalled", &recalled)];
+    let sent = bench.publish(publish_request(batch)).await.expect("stored");
+    assert_eq!(
+        sent.iter().map(|one| one.message_id.as_str()).collect::<Vec<_>>(),
+        ["late", "soon", "past", "recalled"]
+    );
+    assert!(sent[2].recall_handle.is_none(), "it is delivered already");
+    let handle = sent[3].recall_handle.clone().expect("a handle");
+    assert_eq!(first(&bench, 1).await, ["past"]);
+    assert_eq!(recall(&bench, &handle).await.expect("recalled"), "recalled");
+    assert!(!listed(&bench).await.contains(&"recalled".to_owned()));
+    bench.restart().await;
+    assert_eq!(first(&bench, 3).await, ["past", "soon", "late"]);
+    assert!(now_ms() >= late.parse::<i64>().expect("a number"));
+    let mixed = vec![of("timed", &at(3_600_000)), message("plain", &[])];
+    assert!(matches!(bench.publish(publish_request(mixed)).await, Err(PublishError::Illegal(_))));
+}
+
+#[tokio::test]
 async fn a_message_that_was_sent_again_is_recalled_as_a_whole() {
     let bench = bench().await;
     let due_ms = now_ms() + 3_600_000;

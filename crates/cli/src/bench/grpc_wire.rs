@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use grpc::proto::messaging_service_client::MessagingServiceClient;
@@ -13,11 +12,12 @@ use grpc::proto::{
     AckMessageEntry, AckMessageRequest, Code, FilterExpression, FilterType, Message, MessageQueue,
     MessageType, ReceiveMessageRequest, Resource, SendMessageRequest, Status, SystemProperties,
 };
+use prost_types::Timestamp;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 
 use super::Run;
-use super::wire::{Claim, Taken, Wire};
+use super::wire::{Claim, Parcel, Taken, Wire};
 
 const BATCH: i32 = 32;
 const INVISIBLE_SECONDS: i64 = 60;
@@ -64,16 +64,22 @@ impl GrpcWire {
         Ok(request)
     }
 
-    fn message(&self, body: Bytes) -> Message {
+    fn message(&self, parcel: Parcel) -> Message {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let kind = if parcel.due_ms.is_some() { MessageType::Delay } else { MessageType::Normal };
+        let timestamp = |ms: i64| Timestamp {
+            seconds: ms.div_euclid(1_000),
+            nanos: i32::try_from(ms.rem_euclid(1_000) * 1_000_000).unwrap_or_default(),
+        };
         Message {
             topic: Some(self.topic.clone()),
             system_properties: Some(SystemProperties {
                 message_id: format!("{:016X}{id:016X}", self.id_prefix),
-                message_type: MessageType::Normal.into(),
+                message_type: kind.into(),
+                delivery_timestamp: parcel.due_ms.map(timestamp),
                 ..SystemProperties::default()
             }),
-            body,
+            body: parcel.body,
             ..Message::default()
         }
     }
@@ -109,13 +115,15 @@ fn check(status: Option<Status>) -> Result<()> {
 fn taken(message: Message) -> Option<Taken> {
     let system = message.system_properties?;
     let claim = Claim::Receipt { message_id: system.message_id, handle: system.receipt_handle? };
-    Some(Taken { body: message.body, claim })
+    let stored = system.store_timestamp.unwrap_or_default();
+    let stored_ms = stored.seconds * 1_000 + i64::from(stored.nanos) / 1_000_000;
+    Some(Taken { body: message.body, stored_ms, claim })
 }
 
 impl Wire for GrpcWire {
-    fn send(&self, bodies: Vec<Bytes>) -> BoxFuture<'_, Result<()>> {
+    fn send(&self, parcels: Vec<Parcel>) -> BoxFuture<'_, Result<()>> {
         async move {
-            let messages = bodies.into_iter().map(|body| self.message(body)).collect();
+            let messages = parcels.into_iter().map(|parcel| self.message(parcel)).collect();
             let request = self.request(SendMessageRequest { messages })?;
             check(self.client.clone().send_message(request).await?.into_inner().status)
         }

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use futures::future::try_join_all;
 
 use super::tally::Latencies;
-use super::wire::{Wire, stamped};
+use super::wire::{Parcel, Wire, stamped};
 use super::{Mode, Run};
 
 /// After so many failed requests something is wrong for good.
@@ -37,8 +37,8 @@ async fn worker(run: Arc<Run>, wire: Arc<dyn Wire>) -> Result<()> {
     let filling = vec![b'x'; run.args.size as usize];
     while let Some(ticket) = run.pace.ticket(u64::from(run.args.batch)).await {
         let now_us = u64::try_from(ticket.due.as_micros()).unwrap_or(u64::MAX);
-        let bodies = (0..ticket.messages).map(|_| stamped(&filling, run.id, now_us)).collect();
-        match wire.send(bodies).await {
+        let parcel = |_| Parcel { body: stamped(&filling, run.id, now_us), due_ms: None };
+        match wire.send((0..ticket.messages).map(parcel).collect()).await {
             Ok(()) => {
                 run.tally.sent(ticket.messages, run.pace.elapsed());
                 // In an end-to-end run the receipts are timed.

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
-use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use model::properties::{KEY_END, UNIQUE_ID, VALUE_END, WAIT};
+use model::StoredMessage;
+use model::properties::{KEY_END, TIMER_DELIVER_MS, UNIQUE_ID, VALUE_END, WAIT};
 use parking_lot::Mutex;
 use remoting::client::{Client, Outgoing, Pull};
 
-use super::wire::{Claim, Taken, Wire};
+use super::wire::{Claim, Parcel, Taken, Wire};
 use super::{Mode, Run};
 
 const FOUND: i32 = 0;
@@ -34,7 +34,7 @@ pub(crate) async fn connect(run: &Run) -> Result<RemotingWire> {
     let client = Client::connect(&run.doors, run.args.broker).await?;
     let topic = run.args.topic.0.to_string();
     let mut offsets = HashMap::new();
-    if run.args.mode == Mode::Endtoend {
+    if matches!(run.args.mode, Mode::Endtoend | Mode::Timers) {
         // Before anything is sent: who looked for the end later would miss what came meanwhile.
         for queue in 0..run.args.queues {
             offsets.insert(queue, client.max_offset(&topic, queue).await?);
@@ -52,12 +52,15 @@ pub(crate) async fn connect(run: &Run) -> Result<RemotingWire> {
 }
 
 impl RemotingWire {
-    fn outgoing(&self, body: Bytes) -> Outgoing {
+    fn outgoing(&self, parcel: Parcel) -> Outgoing {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let prefix = self.id_prefix;
-        let properties =
+        let mut properties =
             format!("{UNIQUE_ID}{KEY_END}{prefix:016X}{id:016X}{VALUE_END}{WAIT}{KEY_END}true{VALUE_END}");
-        Outgoing { body, properties }
+        if let Some(due_ms) = parcel.due_ms {
+            properties += &format!("{TIMER_DELIVER_MS}{KEY_END}{due_ms}{VALUE_END}");
+        }
+        Outgoing { body: parcel.body, properties }
     }
 
     async fn offset(&self, queue: u32) -> Result<i64> {
@@ -87,15 +90,20 @@ impl RemotingWire {
         if pulled.code != FOUND {
             return Ok(Vec::new());
         }
-        let claim = |next| Claim::Offset { queue, next };
-        Ok(pulled.messages.iter().map(|m| Taken { body: m.body(), claim: claim(pulled.next) }).collect())
+        let taken = |message: &StoredMessage| Taken {
+            body: message.body(),
+            stored_ms: message.stored_ms(),
+            claim: Claim::Offset { queue, next: pulled.next },
+        };
+        Ok(pulled.messages.iter().map(taken).collect())
     }
 }
 
 impl Wire for RemotingWire {
-    fn send(&self, bodies: Vec<Bytes>) -> BoxFuture<'_, Result<()>> {
+    fn send(&self, parcels: Vec<Parcel>) -> BoxFuture<'_, Result<()>> {
         async move {
-            let mut messages: Vec<Outgoing> = bodies.into_iter().map(|body| self.outgoing(body)).collect();
+            let mut messages: Vec<Outgoing> =
+                parcels.into_iter().map(|parcel| self.outgoing(parcel)).collect();
             if messages.len() == 1
                 && let Some(message) = messages.pop()
             {

@@ -48,6 +48,7 @@ impl Report {
                 Mode::Drain => "drain",
                 Mode::Endtoend => "endtoend",
                 Mode::Start => "start",
+                Mode::Timers => "timers",
             },
             protocol: run.args.protocol.name(),
             connections: run.args.connections,

@@ -1,20 +1,15 @@
 //! From the start of the process to the first message that it accepts.
 
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use base::Doors;
-use remoting::client::{Client, Outgoing};
+use remoting::client::Outgoing;
 use serde_json::json;
 
+use super::engine::{Addresses, Engine};
 use crate::output::{self, Format};
 
-/// Far above any honest start.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two attempts to connect: the error of the measurement.
-const STEP: Duration = Duration::from_micros(500);
 /// How long a process is left alone before its memory is read.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -56,59 +51,13 @@ pub(crate) async fn run(format: Format, runs: u32) -> Result<()> {
     Ok(())
 }
 
-/// Ends the process however the measurement ends.
-struct Engine(Child);
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 async fn once(doors: &Doors) -> Result<Outcome> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let ports = free_ports()?;
-    let [namesrv, broker, grpc, http] = ports;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("serve").arg("--data-dir").arg(folder.path()).current_dir(folder.path());
-    for (name, address) in [("NAMESRV", namesrv), ("BROKER", broker), ("GRPC", grpc), ("HTTP", http)] {
-        command.env(format!("APOGEE_LISTEN_{name}"), address.to_string());
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let started = doors.clock.monotonic();
-    let mut engine = Engine(command.spawn().context("cannot start the engine")?);
-    let since = || doors.clock.monotonic().saturating_sub(started);
-    let client = loop {
-        match Client::connect(doors, broker).await {
-            Ok(client) => break client,
-            Err(_) if engine.0.try_wait()?.is_some() => {
-                bail!("the engine ended; see `apogee serve --ephemeral`")
-            }
-            Err(_) if since() > PATIENCE => bail!("the engine does not listen after {PATIENCE:?}"),
-            Err(_) => doors.clock.sleep(STEP).await,
-        }
-    };
+    let mut engine = Engine::start(doors, folder.path(), Addresses::free()?)?;
+    let client = engine.connect(doors).await?;
     let message = Outgoing { body: "first".into(), properties: String::new() };
     client.send("first", 0, message).await.context("the first message was refused")?;
-    let accepted = since();
+    let accepted = engine.since_start(doors);
     doors.clock.sleep(IDLE).await;
-    let resident_kib = resident_kib(engine.0.id()).unwrap_or_default();
-    Ok(Outcome { accepted, resident_kib })
-}
-
-/// Ports that were free just now, all different.
-fn free_ports() -> Result<[SocketAddr; 4]> {
-    let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0"));
-    let mut out = [SocketAddr::from(([127, 0, 0, 1], 0)); 4];
-    for (address, listener) in out.iter_mut().zip(listeners) {
-        *address = listener?.local_addr()?;
-    }
-    Ok(out)
-}
-
-fn resident_kib(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().trim_end_matches("kB").trim().parse().ok()
+    Ok(Outcome { accepted, resident_kib: engine.resident_kib() })
 }

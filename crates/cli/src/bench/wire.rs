@@ -6,16 +6,26 @@ use futures::future::BoxFuture;
 /// One connection.
 pub(crate) trait Wire: Send + Sync {
     /// Sends messages in one request, and waits until they are stored.
-    fn send(&self, bodies: Vec<Bytes>) -> BoxFuture<'_, anyhow::Result<()>>;
+    fn send(&self, parcels: Vec<Parcel>) -> BoxFuture<'_, anyhow::Result<()>>;
     /// Waits for messages, as worker `worker` of `workers`. Empty: none came for some time.
     fn receive(&self, worker: usize, workers: usize) -> BoxFuture<'_, anyhow::Result<Vec<Taken>>>;
     /// Settles what was received.
     fn settle(&self, taken: Vec<Taken>) -> BoxFuture<'_, anyhow::Result<()>>;
 }
 
+/// A message to send.
+#[derive(Debug, Clone)]
+pub(crate) struct Parcel {
+    pub(crate) body: Bytes,
+    /// When it is to be delivered, Unix milliseconds; `None`: at once.
+    pub(crate) due_ms: Option<i64>,
+}
+
 /// A message that was received.
 pub(crate) struct Taken {
     pub(crate) body: Bytes,
+    /// When it was stored in its queue, Unix milliseconds.
+    pub(crate) stored_ms: i64,
     pub(crate) claim: Claim,
 }
 

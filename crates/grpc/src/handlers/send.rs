@@ -4,6 +4,7 @@
 //! one message                      -> one publish
 //! several, of one order group      -> one publish: they share a queue and keep their order
 //! several, of different groups     -> one publish per group, side by side
+//! several, some of them timed       -> the timed ones apart from the others
 //! ```
 //! Rules are checked for all messages before the first is stored; what fails afterwards fails for
 //! its own entries only.
@@ -87,31 +88,37 @@ struct Part {
     messages: Vec<NewMessage>,
 }
 
-/// Messages of one order group stay together, those without one too; half and timed messages go
-/// by themselves, because each has a life of its own.
+/// Which messages are published together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Together {
+    order_group: Option<String>,
+    is_timed: bool,
+}
+
+/// Messages of one order group stay together, those without one too, and in both the timed ones;
+/// half and recurring messages go by themselves, because each has a life of its own.
 fn split(call: &Call, messages: Vec<Message>) -> Result<Vec<Part>, Refusal> {
     let origin = origin(call);
-    let mut parts: Vec<(Option<String>, bool, Part)> = Vec::new();
+    let mut parts: Vec<(Option<Together>, Part)> = Vec::new();
     for (place, message) in messages.into_iter().enumerate() {
         let message = inbound::message(message, origin)?;
         let has = |key: &str| message.properties.get(key).is_some();
-        let alone = has(properties::TRANSACTION_PREPARED) || has(properties::TIMER_DELIVER_MS);
-        let group = message.properties.get(properties::SHARDING_KEY);
-        let together =
-            |(of, solitary, _): &(Option<String>, bool, Part)| !alone && !solitary && of.as_deref() == group;
-        let index = match parts.iter().position(together) {
-            Some(index) => index,
-            None => {
-                parts.push((group.map(str::to_owned), alone, Part::default()));
-                parts.len() - 1
-            }
-        };
-        if let Some((_, _, part)) = parts.get_mut(index) {
+        let is_alone = has(properties::TRANSACTION_PREPARED) || has(properties::CRON);
+        let together = (!is_alone).then(|| Together {
+            order_group: message.properties.get(properties::SHARDING_KEY).map(str::to_owned),
+            is_timed: has(properties::TIMER_DELIVER_MS),
+        });
+        let known = parts.iter().position(|(of, _)| of.is_some() && *of == together);
+        let index = known.unwrap_or(parts.len());
+        if known.is_none() {
+            parts.push((together, Part::default()));
+        }
+        if let Some((_, part)) = parts.get_mut(index) {
             part.places.push(place);
             part.messages.push(message);
         }
     }
-    Ok(parts.into_iter().map(|(_, _, part)| part).collect())
+    Ok(parts.into_iter().map(|(_, part)| part).collect())
 }
 
 async fn publish(call: &Call, topic: &TopicName, part: Part) -> Vec<(usize, SendResultEntry)> {

@@ -86,6 +86,37 @@ async fn a_batch_keeps_the_order_of_each_group() {
 }
 
 #[tokio::test]
+async fn the_timed_messages_of_a_batch_go_together() {
+    let server = Running::start().await;
+    let mut client = server.client().await;
+    let timed = |id: &str| {
+        let mut message = message("t", id);
+        system(&mut message).delivery_timestamp = Some(prost_types::Timestamp { seconds: 1_060, nanos: 0 });
+        message
+    };
+    let mut recurring = timed("4");
+    recurring.user_properties.insert(properties::CRON.to_owned(), "@daily".to_owned());
+    let batch = vec![timed("1"), message("t", "2"), timed("3"), recurring, message("t", "5")];
+    let response = send(&mut client, batch).await;
+    assert_eq!(code(&response), 20000);
+    let handles: Vec<bool> = response.entries.iter().map(|entry| !entry.recall_handle.is_empty()).collect();
+    assert_eq!(handles, [true, false, true, true, false], "entries stand as the messages did");
+    let published = server.engine.published.lock();
+    let mut sizes: Vec<(usize, bool)> = published
+        .iter()
+        .map(|publish| {
+            let told = publish.messages.first().map(|message| &message.properties);
+            (
+                publish.messages.len(),
+                told.is_some_and(|told| told.get(properties::TIMER_DELIVER_MS).is_some()),
+            )
+        })
+        .collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [(1, true), (2, false), (2, true)]);
+}
+
+#[tokio::test]
 async fn a_failure_fails_its_own_entries() {
     let server = Running::start().await;
     let mut client = server.client().await;

@@ -248,6 +248,13 @@ fn the_load_generator_measures() {
             (&1000.into(), &0.into()),
             "{drained}"
         );
+        let timers = run("timers", &["--pending", "3000", "--burst", "500", "--within", "1s"]);
+        let of = |part: &str, what: &str| timers[part][what].as_u64();
+        assert_eq!(of("scheduled", "messages"), Some(3_000), "{timers}");
+        assert_eq!(of("burst", "received"), Some(500), "{timers}");
+        let wrong = ["missing", "repeated", "early"].map(|what| of("burst", what));
+        assert_eq!(wrong, [Some(0); 3], "{timers}");
+        assert!(timers["pending"]["disk_bytes_each"].as_f64().expect("a number") > 64.0, "{timers}");
         let both = run("endtoend", &["-n", "200", "--rate", "1000"]);
         assert_eq!((&both["sent"], &both["received"]), (&200.into(), &200.into()), "{both}");
     }
