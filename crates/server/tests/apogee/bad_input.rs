@@ -97,7 +97,13 @@ fn sends() -> Vec<Case> {
             text("garbage"),
             13,
         ),
-        ("timed messages in a batch", code::SEND_BATCH_MESSAGE, send(&[]), batch(timed).into(), 13),
+        (
+            "timed and other messages in a batch",
+            code::SEND_BATCH_MESSAGE,
+            send(&[]),
+            [batch(timed), batch("KEYS\u{1}k\u{2}")].concat().into(),
+            13,
+        ),
         (
             "timed messages in a kept batch",
             code::SEND_BATCH_MESSAGE,
