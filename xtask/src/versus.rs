@@ -41,7 +41,7 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',')]
     case: Vec<String>,
     /// Length of each measured window; drains consume what fits such a window.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 3)]
     seconds: u32,
     /// Time under load before the window opens.
     #[arg(long, default_value_t = 2)]
@@ -50,7 +50,7 @@ pub(crate) struct Options {
     repetitions: u32,
     /// Seconds of load of each protocol in use before the first case, so that a server which compiles itself while
     /// it runs has done so.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 10)]
     prelude: u32,
     /// Rounds before the first that counts, of the first case of each kind of work.
     #[arg(long, default_value_t = 1)]

@@ -31,8 +31,8 @@ pub(crate) enum Protocol {
 enum Extent {
     /// As long as it is asked to be.
     Time,
-    /// Twice as long: its slowest thousandth must be more than a few messages.
-    DoubleTime,
+    /// Three times as long: its slowest thousandth must be more than a few messages.
+    TripleTime,
     /// Until all messages are consumed: so many for each second asked for.
     CountPerSecond(u32),
 }
@@ -78,8 +78,8 @@ impl Case {
         Self { extent: Extent::CountPerSecond(count), ..self }
     }
 
-    const fn double_time(self) -> Self {
-        Self { extent: Extent::DoubleTime, ..self }
+    const fn triple_time(self) -> Self {
+        Self { extent: Extent::TripleTime, ..self }
     }
 
     const fn about_flush(self) -> Self {
@@ -111,8 +111,8 @@ const CASES: [Case; 32] = [
     remoting("remoting-batch32", "batch", &[("threads", 4), ("batch", 32), ("bytes", 128)]).about_flush(),
     remoting("remoting-batch32-1k", "batch", &[("threads", 4), ("batch", 32), ("bytes", 1024)]),
     remoting("remoting-ordered-16", "ordered", &[("threads", 16), ("orders", 64), ("bytes", 128)]),
-    remoting("push-drain", "push-drain", &[("bytes", 128)]).count_per_second(250_000),
-    remoting("lite-pull-drain", "lite-pull-drain", &[("bytes", 128)]).count_per_second(250_000),
+    remoting("push-drain", "push-drain", &[("bytes", 128)]).count_per_second(340_000),
+    remoting("lite-pull-drain", "lite-pull-drain", &[("bytes", 128)]).count_per_second(340_000),
     remoting("pop-drain", "pop-drain", &[("bytes", 128)])
         .count_per_second(10_000)
         .with_consumers(Consumers::Popping),
@@ -126,13 +126,13 @@ const CASES: [Case; 32] = [
         "end-to-end",
         &[("rate", 1_000), ("warm-up-rate", 10_000), ("bytes", 128)],
     )
-    .double_time(),
+    .triple_time(),
     remoting(
         "remoting-latency-10000",
         "end-to-end",
         &[("rate", 10_000), ("warm-up-rate", 10_000), ("bytes", 128)],
     )
-    .double_time(),
+    .triple_time(),
     grpc("grpc-sync-1", "sync", &[("threads", 1), ("bytes", 128)]),
     grpc("grpc-sync-16", "sync", &[("threads", 16), ("bytes", 128)]),
     grpc("grpc-sync-64", "sync", &[("threads", 64), ("bytes", 128)]).about_flush(),
@@ -145,9 +145,9 @@ const CASES: [Case; 32] = [
         .with_topic_type("FIFO")
         .with_consumers(Consumers::Orderly),
     grpc("grpc-latency-1000", "end-to-end", &[("rate", 1_000), ("warm-up-rate", 3_000), ("bytes", 128)])
-        .double_time(),
+        .triple_time(),
     grpc("grpc-latency-10000", "end-to-end", &[("rate", 10_000), ("warm-up-rate", 3_000), ("bytes", 128)])
-        .double_time(),
+        .triple_time(),
     remoting("transactions-16", "transactions", &[("threads", 16), ("bytes", 128)])
         .with_topic_type("TRANSACTION"),
     remoting("transactions-64", "transactions", &[("threads", 64), ("bytes", 128)])
@@ -217,7 +217,7 @@ impl Case {
         };
         match self.extent {
             Extent::Time => times(1),
-            Extent::DoubleTime => times(2),
+            Extent::TripleTime => times(3),
             Extent::CountPerSecond(count) => {
                 arguments.push(format!("count={}", count.saturating_mul(options.seconds)));
             }
