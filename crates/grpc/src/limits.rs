@@ -49,3 +49,5 @@ pub(crate) const EMPTY_FRAMES_MAX: usize = 1_000;
 pub(crate) const STATUS_TEXT_BYTES_MAX: usize = 4 * 1024;
 /// Bytes that wait to be written to one client: while there are more, nothing is read from it.
 pub(crate) const ANSWER_BYTES_WAITING_MAX: usize = 256 * 1024;
+/// Bytes of one command of a client's telemetry: settings name at most [`CLIENT_TOPICS_MAX`] topics.
+pub(crate) const TELEMETRY_BYTES_MAX: usize = 1024 * 1024;

@@ -308,6 +308,15 @@ impl<T: Default> Session<T> {
         self.resets = 0;
     }
 
+    /// Gives back room that is not needed now.
+    pub(crate) fn shrink(&mut self) {
+        self.streams.shrink_to_fit();
+        self.listed.shrink_to_fit();
+        if self.out.is_empty() {
+            self.out = BytesMut::new();
+        }
+    }
+
     fn on_settings(&mut self, frame: &Frame, events: &mut Vec<Event>) -> Result<(), Fault> {
         if frame.stream != 0 {
             return Err(Fault::PROTOCOL);

@@ -110,6 +110,23 @@ async fn a_request_may_come_in_the_smallest_pieces() {
 }
 
 #[tokio::test]
+async fn no_answer_comes_before_the_request_is_complete() {
+    let server = Running::start().await;
+    let mut client = raw(&server, 65_535).await;
+    let bytes = framed(&SendMessageRequest { messages: vec![message("t", "1")] });
+    let (early, mut body) = begin(&mut client, request("SendMessage"), false).await;
+    body.send_data(bytes.clone(), false).expect("open");
+    let (later, mut whole) = begin(&mut client, request("SendMessage"), false).await;
+    whole.send_data(bytes, true).expect("open");
+    later.await.expect("answered");
+    assert_eq!(server.engine.published.lock().len(), 1, "the first is not complete");
+    body.send_data(Bytes::new(), true).expect("open");
+    let (_, trailers) = rest(early.await.expect("answered").into_body()).await;
+    assert_eq!(grpc_status(&trailers.expect("set")), "0");
+    assert_eq!(server.engine.published.lock().len(), 2);
+}
+
+#[tokio::test]
 async fn half_a_message_is_no_message() {
     let server = Running::start().await;
     let mut client = raw(&server, 65_535).await;

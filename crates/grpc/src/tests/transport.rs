@@ -67,6 +67,21 @@ async fn requests_that_are_still_coming_in_are_bounded() {
 }
 
 #[tokio::test]
+async fn what_a_telemetry_stream_has_said_is_not_held_against_it() {
+    let server = Running::with(GrpcConfig { incoming_bytes_max: 100, ..GrpcConfig::default() }).await;
+    let mut client = server.client().await;
+    let mut telemetry = Telemetry::open(&mut client, "a").await;
+    for _ in 0..20 {
+        telemetry.agree(producer_settings("t")).await;
+    }
+    let mut large = producer_settings("t");
+    large.client_properties.insert("k".to_owned(), "v".repeat(100));
+    telemetry.send(large).await;
+    let status = telemetry.from_server.message().await.expect_err("more than can be held");
+    assert_eq!(status.code(), Rpc::ResourceExhausted);
+}
+
+#[tokio::test]
 async fn calls_that_are_not_there_yet_say_so() {
     let server = Running::start().await;
     let mut client = server.client().await;

@@ -32,7 +32,7 @@ use crate::limits::{
 };
 use crate::node::Node;
 use crate::service::{self, Asked, Target};
-use crate::wire::exchange::{Exchange, Stops};
+use crate::wire::exchange::{Exchange, Messages, Stops};
 use crate::wire::inbound::Inbound;
 use crate::wire::liveness::{Liveness, Step};
 use crate::wire::reply::{Reply, Work};
@@ -185,6 +185,7 @@ impl Driver {
             let pause = match self.liveness.on_time(std::mem::take(&mut self.heard)) {
                 Step::Wait(pause) => pause,
                 Step::Ask(pause) => {
+                    self.shrink();
                     self.session.ping();
                     pause
                 }
@@ -193,6 +194,16 @@ impl Driver {
             self.look = self.node.doors.clock.sleep(pause);
         }
         Poll::Pending
+    }
+
+    /// A silent connection needs no room for what it once carried.
+    fn shrink(&mut self) {
+        self.session.shrink();
+        self.events = Vec::new();
+        self.read_bytes = READ_BYTES_MIN;
+        if self.inbox.is_empty() {
+            self.inbox = BytesMut::new();
+        }
     }
 
     fn may_work(&self) -> bool {
@@ -298,7 +309,8 @@ impl Driver {
             Target::Telemetry => {
                 let (messages, inbound) = mpsc::channel(TELEMETRY_BUFFER);
                 if !is_complete {
-                    exchange.talk(messages);
+                    let incoming = Arc::clone(&self.node.incoming);
+                    exchange.talk(Messages { to: messages, incoming });
                 }
                 let work = service::telemetry(Arc::clone(&self.node), origin, Inbound::new(inbound));
                 self.start(stream, work);

@@ -1,16 +1,19 @@
 //! What a connection keeps with a stream: a request while it comes in, its call while that runs,
 //! its answer while the client takes it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::future::AbortHandle;
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
 
-use crate::budget::Share;
-use crate::limits::REQUEST_BYTES_MAX;
+use crate::budget::{Budget, Share};
+use crate::limits::{REQUEST_BYTES_MAX, TELEMETRY_BYTES_MAX};
 use crate::service::Asked;
 use crate::wire::framing::Gather;
-use crate::wire::reply::{Messages, Work};
+use crate::wire::inbound::Arrived;
+use crate::wire::reply::{Sequence, Work};
 
 /// Stops a call that nobody waits for any more.
 pub(crate) struct Stops(pub(crate) AbortHandle);
@@ -24,18 +27,25 @@ impl Drop for Stops {
 #[derive(Default)]
 pub(crate) struct Exchange {
     gather: Gather,
-    /// What is asked, until the message that belongs to it is whole.
+    /// What is asked, until the request is complete.
     asked: Option<Asked>,
-    /// Of the bytes that are still coming in. Without one they do not count: a stream that lives
-    /// long takes little at a time.
+    /// Its message.
+    message: Option<Bytes>,
+    /// Of the bytes that are still coming in.
     share: Option<Share>,
     /// Takes the messages of a request that lives long.
-    messages: Option<Sender<Result<Bytes, Status>>>,
+    messages: Option<Messages>,
     pub(crate) stops: Option<Stops>,
     /// What of an answer is not yet put into the stream.
-    pub(crate) sequence: Option<Box<dyn Messages>>,
+    pub(crate) sequence: Option<Box<dyn Sequence>>,
     /// The call goes on when the client has taken what it said.
     pub(crate) paused: Option<Work>,
+}
+
+/// The way of messages to a call that lives long.
+pub(crate) struct Messages {
+    pub(crate) to: Sender<Result<Arrived, Status>>,
+    pub(crate) incoming: Arc<Budget>,
 }
 
 impl Exchange {
@@ -45,37 +55,36 @@ impl Exchange {
     }
 
     /// A request of many messages begins.
-    pub(crate) fn talk(&mut self, messages: Sender<Result<Bytes, Status>>) {
+    pub(crate) fn talk(&mut self, messages: Messages) {
+        self.share = messages.incoming.take(0);
         self.messages = Some(messages);
     }
 
-    /// Data of the request. Returns what is asked and its message, once that is whole.
+    /// Data of the request. Returns what is asked and its message, once the client has said all:
+    /// some are confused by an answer that comes before.
     pub(crate) fn on_data(
         &mut self,
         bytes: Bytes,
         is_complete: bool,
     ) -> Result<Option<(Asked, Bytes)>, Status> {
-        if self.messages.is_some() {
-            self.pass_on(bytes, is_complete);
-            return Ok(None);
-        }
-        if self.asked.is_none() {
-            // The message was whole before; what follows it is nothing.
-            return Ok(None);
-        }
         if self.share.as_mut().is_some_and(|share| !share.grow(bytes.len())) {
             let text = "the server is receiving as much as it can hold: try again later";
             return Err(Status::resource_exhausted(text));
         }
-        self.gather.push(bytes);
-        match self.gather.take(REQUEST_BYTES_MAX)? {
-            Some(message) => {
-                self.share = None;
-                Ok(self.asked.take().map(|asked| (asked, message)))
-            }
-            None if is_complete => Err(self.missing()),
-            None => Ok(None),
+        if self.messages.is_some() {
+            self.pass_on(bytes, is_complete);
+            return Ok(None);
         }
+        if self.asked.is_some() && self.message.is_none() {
+            self.gather.push(bytes);
+            self.message = self.gather.take(REQUEST_BYTES_MAX)?;
+        }
+        if !is_complete {
+            return Ok(None);
+        }
+        self.share = None;
+        let message = self.message.take().ok_or_else(|| self.missing())?;
+        Ok(self.asked.take().map(|asked| (asked, message)))
     }
 
     /// The request has ended without a whole message.
@@ -88,19 +97,26 @@ impl Exchange {
         Status::internal(text)
     }
 
+    /// Who sends faster than we read, or what is no message, is not listened to any more.
     fn pass_on(&mut self, bytes: Bytes, is_complete: bool) {
+        let Some(Messages { to, incoming }) = self.messages.take() else { return };
         self.gather.push(bytes);
-        while let Some(message) = self.gather.take(REQUEST_BYTES_MAX).transpose() {
-            let is_last = message.is_err();
-            let is_taken = self.messages.as_ref().is_some_and(|messages| messages.try_send(message).is_ok());
-            if is_last || !is_taken {
-                // Who sends faster than we read is not listened to any more.
-                self.messages = None;
+        loop {
+            let arrived = match self.gather.take(TELEMETRY_BYTES_MAX) {
+                Ok(None) => break,
+                Ok(Some(message)) => {
+                    let share = std::mem::replace(&mut self.share, incoming.take(0));
+                    Ok(Arrived { message, _share: share })
+                }
+                Err(status) => Err(status),
+            };
+            let is_last = arrived.is_err();
+            if to.try_send(arrived).is_err() || is_last {
                 return;
             }
         }
-        if is_complete {
-            self.messages = None;
+        if !is_complete {
+            self.messages = Some(Messages { to, incoming });
         }
     }
 }

@@ -5,10 +5,18 @@ use prost::Message;
 use tokio::sync::mpsc::Receiver;
 use tonic::Status;
 
-pub(crate) struct Inbound(Receiver<Result<Bytes, Status>>);
+use crate::budget::Share;
+
+/// A message, and its share of the bytes that have come in and are not worked on.
+pub(crate) struct Arrived {
+    pub(crate) message: Bytes,
+    pub(crate) _share: Option<Share>,
+}
+
+pub(crate) struct Inbound(Receiver<Result<Arrived, Status>>);
 
 impl Inbound {
-    pub(crate) const fn new(messages: Receiver<Result<Bytes, Status>>) -> Self {
+    pub(crate) const fn new(messages: Receiver<Result<Arrived, Status>>) -> Self {
         Self(messages)
     }
 
@@ -18,12 +26,19 @@ impl Inbound {
     /// If a message is malformed or too large.
     pub(crate) async fn message<M: Message + Default>(&mut self) -> Result<Option<M>, Status> {
         match self.0.recv().await {
-            Some(message) => decode(message?).map(Some),
+            Some(arrived) => decode(arrived?.message).map(Some),
             None => Ok(None),
         }
     }
 }
 
 pub(crate) fn decode<M: Message + Default>(message: Bytes) -> Result<M, Status> {
-    M::decode(message).map_err(|error| Status::internal(format!("a message is malformed: {error}")))
+    decode_into(M::default(), message)
+}
+
+/// Into a message that has nothing but room.
+pub(crate) fn decode_into<M: Message>(mut empty: M, message: Bytes) -> Result<M, Status> {
+    let malformed = |error| Status::internal(format!("a message is malformed: {error}"));
+    empty.merge(message).map_err(malformed)?;
+    Ok(empty)
 }

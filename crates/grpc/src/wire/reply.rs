@@ -17,7 +17,7 @@ pub(crate) enum Reply {
     Refused(Status),
     /// Messages that are there, written as the client takes them. What it does not take is dropped
     /// with them.
-    Sequence(Box<dyn Messages>),
+    Sequence(Box<dyn Sequence>),
     /// Framed messages, and more to come once they are taken.
     More(BytesMut, Work),
     End(Option<Status>),
@@ -32,12 +32,12 @@ impl Reply {
 }
 
 /// A sequence of messages that need not be waited for.
-pub(crate) trait Messages: Send {
+pub(crate) trait Sequence: Send {
     /// Appends the next one; `false`: there is none.
     fn put_next(&mut self, out: &mut BytesMut) -> bool;
 }
 
-impl<I> Messages for I
+impl<I> Sequence for I
 where
     I: Iterator<Item: Message> + Send,
 {
