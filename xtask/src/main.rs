@@ -21,6 +21,7 @@ mod process;
 mod program;
 mod report;
 mod server_under_test;
+mod soak;
 mod sql;
 mod versus;
 
@@ -44,6 +45,8 @@ enum Command {
     Outcomes,
     /// Compare our SQL92 filters with the original's filter library.
     Sql(SqlOptions),
+    /// Load the engine fully for a while, and look that it stays inside its memory budget.
+    Soak(soak::Options),
     /// Measure Apogee and the real RocketMQ side by side.
     Versus(versus::Options),
     /// Run every check of the project.
@@ -133,6 +136,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Kill(options) => kill::run(&options),
         Command::Outcomes => outcomes::write_page().map(|()| ExitCode::SUCCESS),
         Command::Sql(options) => sql::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::Versus(options) => versus::run(&options),
         Command::Test(options) => checks::run(&options),
     }

@@ -104,8 +104,12 @@ impl ServerUnderTest {
         self.engine.launch()
     }
 
+    pub(crate) fn stop(&mut self, how: Stop) -> Result<()> {
+        self.engine.stop(how)
+    }
+
     pub(crate) fn restart(&mut self, how: Stop) -> Result<()> {
-        self.engine.stop(how)?;
+        self.stop(how)?;
         self.launch()
     }
 
@@ -131,6 +135,10 @@ impl ServerUnderTest {
 
     pub(crate) fn endpoint(&self) -> String {
         format!("127.0.0.1:{}", self.ports.grpc)
+    }
+
+    pub(crate) fn http(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.http)
     }
 
     pub(crate) fn processes(&self) -> &[Process] {

@@ -12,7 +12,7 @@ mod load;
 mod machine;
 mod page;
 mod peers;
-mod procfs;
+pub(crate) mod procfs;
 mod record;
 mod session;
 mod statistics;

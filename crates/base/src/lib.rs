@@ -3,16 +3,22 @@
 //! Everything above asks a [`Doors`] for these, so that a whole node can run under a seeded
 //! simulator: `testkit` hands in simulated doors, `server` hands in [`Doors::system`].
 //!
-//! Reading order: [`clock`], [`chance`], [`disk`], [`net`], [`spawn`], [`doors`].
+//! Beside them stand what is known of the machine's [`memory`], and the [`budget`] of bytes that are
+//! held for others.
+//!
+//! Reading order: [`clock`], [`chance`], [`disk`], [`net`], [`spawn`], [`doors`], [`budget`].
 //! What does not belong here: anything that knows what a message is.
 
+pub mod budget;
 pub mod chance;
 pub mod clock;
 pub mod disk;
 pub mod doors;
+pub mod memory;
 pub mod net;
 pub mod spawn;
 
+pub use budget::{Budget, Share};
 pub use chance::{Chance, SystemChance};
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, DiskSpace, OpenMode, SystemDisk};

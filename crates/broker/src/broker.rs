@@ -68,7 +68,7 @@ pub struct Broker {
     handle: Handle<BrokerMachine>,
     group_metrics: replica::Metrics,
     store_metrics: Arc<store::Metrics>,
-    timer_metrics: TimerMetrics,
+    pub(crate) timer_metrics: TimerMetrics,
     closed: Mutex<Option<oneshot::Receiver<Result<(), String>>>>,
 }
 
@@ -174,6 +174,10 @@ impl Broker {
 
     pub(crate) fn committed(&self) -> Lsn {
         self.handle.committed()
+    }
+
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.handle.queued_bytes()
     }
 
     pub(crate) fn now_ms(&self) -> i64 {

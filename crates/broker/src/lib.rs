@@ -33,6 +33,7 @@ mod lite;
 pub mod machine;
 pub mod members;
 mod membership;
+mod memory;
 mod modes;
 mod offsets;
 mod publish;

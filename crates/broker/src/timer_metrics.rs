@@ -42,6 +42,10 @@ impl TimerMetrics {
         self.minutes.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    pub(crate) fn minutes_now(&self) -> u64 {
+        self.minutes.get().unsigned_abs()
+    }
+
     pub(crate) fn fired(&self, late_ms: i64) {
         self.fired_total.inc();
         self.late_ms_total.inc_by(late_ms.max(0).unsigned_abs());

@@ -12,9 +12,11 @@ pub struct GrpcConfig {
     pub clients_max: usize,
     /// Requests worked on at once; more are answered 42900.
     pub requests_max: usize,
-    /// Bytes of requests that are still coming in, over all connections.
+    /// Bytes of requests that are still coming in, over all connections. At most its share
+    /// of `runtime.memory_budget_bytes`.
     pub incoming_bytes_max: usize,
-    /// Bytes of received messages that their clients have not yet taken, over all connections.
+    /// Bytes of received messages that their clients have not yet taken, over all connections. At most
+    /// its share of `runtime.memory_budget_bytes`.
     pub outgoing_bytes_max: usize,
     /// A client that gives no sign of life for so long is gone.
     pub client_expiry_ms: i64,

@@ -16,7 +16,6 @@
 //! listeners and TLS (`net`).
 
 mod answer;
-mod budget;
 mod call;
 mod clients;
 mod config;

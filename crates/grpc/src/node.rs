@@ -3,12 +3,11 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use base::Doors;
+use base::{Budget, Doors};
 use futures::future::BoxFuture;
 use model::{Endpoint, Engine};
 use tracing::info;
 
-use crate::budget::Budget;
 use crate::clients::{Client, Clients};
 use crate::config::GrpcConfig;
 use crate::convert::names;

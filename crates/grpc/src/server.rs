@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base::Doors;
+use base::{Budget, Doors};
 use model::Engine;
 use net::{Accepted, Protocol, Recognised};
 
@@ -26,6 +26,12 @@ impl Grpc {
         let node = Node::new(engine, config, doors, metrics);
         node.start();
         Arc::new(Self { node })
+    }
+
+    /// Bytes of requests that are coming in, and of messages that clients have not taken.
+    #[must_use]
+    pub fn budgets(&self) -> (&Arc<Budget>, &Arc<Budget>) {
+        (&self.node.incoming, &self.node.outgoing)
     }
 
     #[cfg(test)]

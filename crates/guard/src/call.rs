@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::Clock;
+use base::{Budget, Clock, Share};
 use model::admin::AdminPermission;
 use model::{Engine, Kind, Kinded, Session};
 use tracing::Instrument;
@@ -22,6 +22,7 @@ pub struct Guarded<E> {
     clock: Arc<dyn Clock>,
     permit: Arc<dyn Permit>,
     admission: Admission,
+    requests: Arc<Budget>,
     metrics: Metrics,
 }
 
@@ -45,12 +46,24 @@ impl<E: Engine> Guarded<E> {
     ) -> Self {
         let permissions = engine.operations().iter().map(|op| (op.name, op.permission)).collect();
         let admission = Admission::new(config.calls_per_session_max);
-        Self { engine, permissions, clock, permit, admission, metrics }
+        let requests = Budget::new(config.request_bytes_max);
+        Self { engine, permissions, clock, permit, admission, requests, metrics }
     }
 
     /// From now on takes only calls that finish earlier work (acknowledgements, offsets).
     pub fn drain(&self) {
         self.admission.drain();
+    }
+
+    /// Bytes of messages that are being sent.
+    #[must_use]
+    pub const fn requests(&self) -> &Arc<Budget> {
+        &self.requests
+    }
+
+    /// Room for a request while it is worked on.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Share, Refusal> {
+        self.requests.take(bytes).ok_or(Refusal::Full { max: self.requests.max() })
     }
 
     fn admit(&self, session: &Session, verb: Verb, action: Action<'_>) -> Result<Seat<'_>, Refusal> {

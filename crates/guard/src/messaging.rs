@@ -7,17 +7,26 @@ use model::verbs::{
     OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive, ReceiveError,
     Received, Route, RouteError, Seek, Settle, SettleError,
 };
-use model::{Engine, Filter, Offset, QueueId, Receipt, Session, StoredMessage, TopicName};
+use model::{Engine, Filter, NewMessage, Offset, QueueId, Receipt, Session, StoredMessage, TopicName};
 
 use crate::call::Guarded;
 use crate::metrics::Verb;
 use crate::permit::Action;
 
+/// What a message takes in memory while it is sent, about.
+fn bytes(message: &NewMessage) -> usize {
+    message.body.len() + size_of::<NewMessage>()
+}
+
 #[async_trait]
 impl<E: Engine> Messaging for Guarded<E> {
     async fn publish(&self, session: &Session, request: Publish) -> Result<Published, PublishError> {
         let topic = request.topic.clone();
-        let work = self.engine.publish(session, request);
+        let room = self.hold(request.messages.iter().map(bytes).sum());
+        let work = async {
+            let _room = room?;
+            self.engine.publish(session, request).await
+        };
         self.call(session, Verb::Publish, Action::Publish { topic: &topic }, work).await
     }
 

@@ -16,6 +16,8 @@ pub enum Refusal {
     Draining,
     /// The session has too many calls open.
     TooMany { max: u32 },
+    /// As many bytes are being sent as memory allows.
+    Full { max: usize },
     /// The permit says no, and why.
     Denied(String),
 }
@@ -25,7 +27,7 @@ impl Refusal {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Draining => Kind::Unavailable,
-            Self::TooMany { .. } => Kind::Throttled,
+            Self::TooMany { .. } | Self::Full { .. } => Kind::Throttled,
             Self::Denied(_) => Kind::Denied,
         }
     }
@@ -37,6 +39,9 @@ impl Refusal {
                 format!(
                     "this connection has {max} calls open (`guard.calls_per_session_max`): wait for some to end"
                 )
+            }
+            Self::Full { max } => {
+                format!("clients are sending {max} bytes already (`guard.request_bytes_max`): try again soon")
             }
             Self::Denied(why) => why.clone(),
         }
@@ -51,7 +56,7 @@ macro_rules! refuse {
                     let text = refusal.text();
                     match refusal {
                         Refusal::Draining => Self::Unavailable(text),
-                        Refusal::TooMany { .. } => Self::$throttled(text),
+                        Refusal::TooMany { .. } | Refusal::Full { .. } => Self::$throttled(text),
                         Refusal::Denied(_) => Self::Denied(text),
                     }
                 }

@@ -13,10 +13,23 @@ pub struct RemotingConfig {
     pub drain_ms: u64,
     /// Keep replies of the request-reply pattern in their topic, besides handing them over.
     pub store_replies: bool,
+    /// Bytes of large requests that are still coming in, over all connections; more are not read
+    /// until there is room. At most its share of `runtime.memory_budget_bytes`.
+    pub incoming_bytes_max: usize,
+    /// Bytes of answers that clients have not yet taken, over all connections; beyond it reading
+    /// requests are answered "busy". At most its share of `runtime.memory_budget_bytes`.
+    pub outgoing_bytes_max: usize,
 }
 
 impl Default for RemotingConfig {
     fn default() -> Self {
-        Self { idle_ms: 120_000, stall_ms: 30_000, drain_ms: 1_000, store_replies: true }
+        Self {
+            idle_ms: 120_000,
+            stall_ms: 30_000,
+            drain_ms: 1_000,
+            store_replies: true,
+            incoming_bytes_max: 256 << 20,
+            outgoing_bytes_max: 512 << 20,
+        }
     }
 }

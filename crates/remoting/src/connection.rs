@@ -14,6 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::Share;
 use bytes::BytesMut;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -28,7 +29,7 @@ use crate::frame::{self, Command, FrameError};
 use crate::handlers;
 use crate::limits::{
     ANSWER_BYTES_WAITING_MAX, CALLS_WAITING_MAX, REQUEST_BYTES_IN_FLIGHT_MAX, REQUESTS_HELD_MAX,
-    REQUESTS_IN_FLIGHT_MAX,
+    REQUESTS_IN_FLIGHT_MAX, ROOM_LOOK_MS,
 };
 use crate::link::Link;
 use crate::out::OutQueue;
@@ -38,6 +39,7 @@ use crate::server::Remoting;
 /// Room for one read: grows while reads fill it, so that an idle connection is small.
 const READ_BYTES_MIN: usize = 4 * 1024;
 const READ_BYTES_MAX: usize = 64 * 1024;
+const ROOM_LOOK: Duration = Duration::from_millis(ROOM_LOOK_MS);
 /// Requests that are finished before others get their turn.
 const PUMP_MAX: usize = 256;
 
@@ -61,6 +63,11 @@ struct Driver {
     link: Arc<Link>,
     inbox: BytesMut,
     read_bytes: usize,
+    /// Room for a large frame that is coming in, and for the answers in `out`.
+    coming: Share,
+    waiting: Share,
+    /// There is no room for the frame that is coming in.
+    is_short: bool,
     running: FuturesUnordered<BoxFuture<'static, Done>>,
     running_bytes: usize,
     held: usize,
@@ -111,13 +118,21 @@ pub(crate) async fn serve(server: Arc<Remoting>, accepted: Accepted) {
     }
 }
 
+async fn pause(link: &Link) {
+    link.server.doors.clock.sleep(ROOM_LOOK).await;
+}
+
 impl Driver {
     fn new(link: Arc<Link>, pushes: mpsc::Receiver<Push>) -> Self {
         let now = link.server.doors.clock.monotonic();
+        let (coming, waiting) = (link.server.incoming.empty_share(), link.server.outgoing.empty_share());
         Self {
             link,
             inbox: BytesMut::new(),
             read_bytes: READ_BYTES_MIN,
+            coming,
+            waiting,
+            is_short: false,
             running: FuturesUnordered::new(),
             running_bytes: 0,
             held: 0,
@@ -148,9 +163,9 @@ impl Driver {
             if let Some(end) = self.ended() {
                 return end;
             }
-            let may_read = self.may_start() && !self.client_gone();
-            let may_work = self.may_work();
             self.make_room();
+            let may_read = self.may_start() && !self.client_gone() && !self.is_short;
+            let may_work = self.may_work();
             tokio::select! {
                 read = reader.read_buf(&mut self.inbox), if may_read => match read {
                     Ok(0) => tick = self.on_client_gone(),
@@ -163,6 +178,7 @@ impl Driver {
                     Ok(_) => self.on_written(),
                     Err(error) => tick = self.on_lost(&error),
                 },
+                () = pause(&link), if self.is_short => {}
                 () = &mut drained, if self.ending.is_none() => tick = self.on_drain(),
                 () = &mut tick => {
                     tick = self.tick();
@@ -201,7 +217,22 @@ impl Driver {
             && self.running.len() - self.held < REQUESTS_IN_FLIGHT_MAX
     }
 
+    /// A large frame gets all of its room before it is read on, so that two that come in at the
+    /// same time never wait for each other.
     fn make_room(&mut self) {
+        let awaited = frame::awaited(&self.inbox);
+        if awaited <= READ_BYTES_MAX {
+            self.coming.set(0);
+            self.is_short = false;
+        } else if self.coming.bytes() < awaited {
+            let more = awaited - self.coming.bytes();
+            let was_short = std::mem::replace(&mut self.is_short, !self.coming.grow(more));
+            if !self.is_short {
+                self.inbox.reserve(awaited.saturating_sub(self.inbox.len()));
+            } else if !was_short {
+                self.link.server.metrics.was_short();
+            }
+        }
         if self.inbox.capacity() - self.inbox.len() < self.read_bytes {
             self.inbox.reserve(self.read_bytes);
         }
@@ -244,6 +275,13 @@ impl Driver {
         if held && self.held >= REQUESTS_HELD_MAX {
             let busy =
                 Failure::new(response::SYSTEM_BUSY, "too many requests of this connection wait for messages");
+            return self.send(handlers::refuse(request.opaque, busy));
+        }
+        if held && self.link.server.outgoing.is_used_up() {
+            let busy = Failure::new(
+                response::SYSTEM_BUSY,
+                "clients have yet to take as many bytes of answers as memory allows: try again later",
+            );
             return self.send(handlers::refuse(request.opaque, busy));
         }
         let body_bytes = request.body.len();
@@ -310,9 +348,11 @@ impl Driver {
             self.last_taken = self.now();
         }
         self.out.push(command);
+        self.waiting.set(self.out.bytes());
     }
 
     fn on_written(&mut self) {
+        self.waiting.set(self.out.bytes());
         let now = self.now();
         self.last_moved = now;
         self.last_taken = now;
@@ -330,6 +370,7 @@ impl Driver {
         tracing::debug!(peer = %self.link.session.peer, %error, "connection lost");
         self.lost = true;
         self.out = OutQueue::default();
+        self.waiting.set(0);
         self.on_client_gone()
     }
 

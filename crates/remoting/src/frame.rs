@@ -219,6 +219,11 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<Command>, FrameError> {
     Ok(Some(command))
 }
 
+/// Bytes of the frame at the front, whole or not; 0 while they are not told yet.
+pub(crate) fn awaited(buffer: &[u8]) -> usize {
+    peek(buffer).ok().flatten().map_or(0, |(length, ..)| 4 + length)
+}
+
 /// Lengths and kind of the frame at the front, once they are there.
 fn peek(buffer: &[u8]) -> Result<Option<(usize, HeaderKind, usize)>, FrameError> {
     let word = |at: usize| -> Option<[u8; 4]> { buffer.get(at..at + 4)?.try_into().ok() };

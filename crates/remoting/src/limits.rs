@@ -12,6 +12,11 @@ pub(crate) const REQUESTS_IN_FLIGHT_MAX: usize = 1_024;
 pub(crate) const REQUESTS_HELD_MAX: usize = 8_192;
 /// Bytes of bodies of one connection's requests in work; reading stops above.
 pub(crate) const REQUEST_BYTES_IN_FLIGHT_MAX: usize = 32 * 1024 * 1024;
+/// While memory has no room for the rest of a large frame, a connection looks again so often.
+pub(crate) const ROOM_LOOK_MS: u64 = 10;
+/// Answers that wait for one client to read them, from where on they are copied: a part of a frame
+/// that waits for long would keep all of the frame in memory.
+pub(crate) const ANSWER_BYTES_SHARED_MAX: usize = 1024 * 1024;
 /// Answers that wait for one client to read them; above, its requests wait too.
 pub(crate) const ANSWER_BYTES_WAITING_MAX: usize = 8 * 1024 * 1024;
 /// Notices that wait to be written to one client; more are dropped.

@@ -11,6 +11,7 @@ pub(crate) struct Metrics {
     failures: Counter,
     malformed: Counter,
     stalled: Counter,
+    short: Counter,
 }
 
 impl Metrics {
@@ -22,7 +23,17 @@ impl Metrics {
         part.register("failures", "Requests answered by an error code", ours.failures.clone());
         part.register("malformed", "Connections closed because of malformed frames", ours.malformed.clone());
         part.register("stalled", "Connections closed because the client did not read", ours.stalled.clone());
+        part.register("short", "Requests that waited for memory before they were read", ours.short.clone());
         ours
+    }
+
+    pub(crate) fn was_short(&self) {
+        self.short.inc();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn short(&self) -> u64 {
+        self.short.get()
     }
 
     pub(crate) fn opened(&self) {

@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::frame::{self, Command};
+use crate::limits::ANSWER_BYTES_SHARED_MAX;
 
 /// Parts shorter than this are copied: a slice of their own would cost more.
 const COPY_BYTES_MAX: usize = 2 * 1024;
@@ -45,7 +46,7 @@ impl OutQueue {
         let copied = command.body.parts().iter().map(Bytes::len).filter(|bytes| *bytes < COPY_BYTES_MAX);
         self.tail.reserve(copied.sum());
         for part in command.body.into_parts() {
-            if part.len() < COPY_BYTES_MAX {
+            if part.len() < COPY_BYTES_MAX || self.bytes > ANSWER_BYTES_SHARED_MAX {
                 self.tail.extend_from_slice(&part);
             } else {
                 self.seal();
@@ -200,5 +201,25 @@ mod tests {
             assert!(to.taken == expected, "vectored {vectored}, {step} at a time");
             assert!(queue.tail.capacity() <= TAIL_BYTES_KEPT && queue.chunks.is_empty());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_client_does_not_keep_whole_frames_in_memory() {
+        let mut out = OutQueue::default();
+        let part = || Bytes::from(vec![1; 100_000]);
+        let early = part();
+        out.push(Command { body: early.clone().into(), ..Command::response(0) });
+        assert!(!early.is_unique(), "what goes soon is not copied");
+        while out.bytes() <= ANSWER_BYTES_SHARED_MAX {
+            out.push(Command { body: part().into(), ..Command::response(0) });
+        }
+        let late = part();
+        out.push(Command { body: late.clone().into(), ..Command::response(0) });
+        assert!(late.is_unique(), "what waits behind much is copied");
     }
 }

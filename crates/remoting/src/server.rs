@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::Doors;
+use base::{Budget, Doors};
 use model::admin::{self, NodeDescription, NodeInfo};
 use model::{Engine, GroupName, Session};
 use net::{Accepted, Protocol, Recognised};
@@ -25,6 +25,10 @@ pub struct Remoting {
     pub(crate) config: RemotingConfig,
     pub(crate) doors: Doors,
     pub(crate) metrics: Metrics,
+    /// Bytes of large frames that are still coming in.
+    pub(crate) incoming: Arc<Budget>,
+    /// Bytes of answers that their clients have not taken.
+    pub(crate) outgoing: Arc<Budget>,
     /// Which connection reaches a client, for replies.
     pub(crate) clients: Mutex<HashMap<String, Weak<Link>>>,
     /// When a group last locked queues: such groups consume in order.
@@ -42,6 +46,8 @@ impl Remoting {
     ) -> Arc<Self> {
         Arc::new(Self {
             engine,
+            incoming: Budget::new(config.incoming_bytes_max),
+            outgoing: Budget::new(config.outgoing_bytes_max),
             config,
             doors,
             metrics: Metrics::new(registry),
@@ -49,6 +55,12 @@ impl Remoting {
             locking: Mutex::default(),
             node: tokio::sync::OnceCell::new(),
         })
+    }
+
+    /// Bytes of requests that are coming in, and of answers that clients have not taken.
+    #[must_use]
+    pub const fn budgets(&self) -> (&Arc<Budget>, &Arc<Budget>) {
+        (&self.incoming, &self.outgoing)
     }
 
     /// What this node is called; asked once.

@@ -20,10 +20,13 @@ pub struct ReplicaConfig {
     pub flush: Flush,
     /// Longest time between flushes of what no acknowledgement waits for, in milliseconds.
     pub flush_interval_ms: u64,
+    /// Bytes of messages that wait to be written; more are answered "too many requests". At most its
+    /// share of `runtime.memory_budget_bytes`.
+    pub queued_bytes_max: usize,
 }
 
 impl Default for ReplicaConfig {
     fn default() -> Self {
-        Self { flush: Flush::Sync, flush_interval_ms: 200 }
+        Self { flush: Flush::Sync, flush_interval_ms: 200, queued_bytes_max: 256 << 20 }
     }
 }

@@ -1,7 +1,7 @@
 //! The thread that runs a group, and the handle through which others reach it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use base::Doors;
@@ -11,13 +11,15 @@ use tokio::sync::oneshot;
 
 use crate::error::{OpenError, ProposeError};
 use crate::group::{Group, Submission};
-use crate::limits::{QUEUED_BYTES_MAX, QUEUED_COMMANDS_MAX};
+use crate::limits::QUEUED_COMMANDS_MAX;
 use crate::machine::Machine;
 use crate::metrics::Metrics;
 
 struct Queue<M: Machine> {
     waiting: Vec<Submission<M>>,
     bytes: usize,
+    /// Of those that the thread has taken and may still work on.
+    bytes_taken: usize,
     stopping: bool,
     sleeping: bool,
 }
@@ -26,6 +28,9 @@ struct Shared<M: Machine> {
     queue: Mutex<Queue<M>>,
     wake: Condvar,
     commit: Arc<AtomicU64>,
+    bytes_max: usize,
+    /// The views take as much memory as they may, so nothing new comes in before a checkpoint.
+    memory_short: AtomicBool,
     metrics: Metrics,
 }
 
@@ -48,9 +53,12 @@ pub type Closed = oneshot::Receiver<Result<(), String>>;
 /// # Errors
 /// If the thread cannot be started.
 pub fn start<M: Machine>(doors: &Doors, group: Group<M>) -> Result<(Handle<M>, Closed), OpenError> {
+    let queue = Queue { waiting: Vec::new(), bytes: 0, bytes_taken: 0, stopping: false, sleeping: false };
     let shared = Arc::new(Shared {
-        queue: Mutex::new(Queue { waiting: Vec::new(), bytes: 0, stopping: false, sleeping: false }),
+        queue: Mutex::new(queue),
         wake: Condvar::new(),
+        bytes_max: group.queued_bytes_max(),
+        memory_short: AtomicBool::new(false),
         commit: group.commit_cell(),
         metrics: group.metrics().clone(),
     });
@@ -89,6 +97,7 @@ fn run<M: Machine>(clock: &dyn base::Clock, mut group: Group<M>, shared: &Shared
             group.step(now_ms, &mut batch);
         }
         group.tick(now_ms);
+        shared.memory_short.store(group.is_memory_short(), Ordering::Relaxed);
         if stopping && batch.is_empty() {
             return wait_for_background(&mut group, clock).and_then(|()| group.close());
         }
@@ -106,13 +115,14 @@ fn wait_for_background<M: Machine>(group: &mut Group<M>, clock: &dyn base::Clock
 /// Moves what waits into `batch`; waits up to `patience` for a first command.
 fn take<M: Machine>(shared: &Shared<M>, batch: &mut Vec<Submission<M>>, patience: Duration) -> bool {
     let mut queue = shared.queue.lock();
+    queue.bytes_taken = 0;
     if queue.waiting.is_empty() && !queue.stopping && !patience.is_zero() {
         queue.sleeping = true;
         shared.wake.wait_for(&mut queue, patience);
         queue.sleeping = false;
     }
     std::mem::swap(&mut queue.waiting, batch);
-    queue.bytes = 0;
+    queue.bytes_taken = std::mem::take(&mut queue.bytes);
     queue.stopping
 }
 
@@ -140,7 +150,9 @@ impl<M: Machine> Handle<M> {
         if queue.stopping {
             return Err(ProposeError::Stopping);
         }
-        if queue.waiting.len() >= QUEUED_COMMANDS_MAX || queue.bytes >= QUEUED_BYTES_MAX {
+        let is_much = queue.bytes + queue.bytes_taken >= self.shared.bytes_max
+            || self.shared.memory_short.load(Ordering::Relaxed);
+        if queue.waiting.len() >= QUEUED_COMMANDS_MAX || (is_much && M::brings_new(&submission.command)) {
             drop(queue);
             self.shared.metrics.overloaded();
             return Err(ProposeError::Overloaded);
@@ -154,6 +166,13 @@ impl<M: Machine> Handle<M> {
             self.shared.wake.notify_one();
         }
         Ok(())
+    }
+
+    /// Bytes of commands that wait, or that the thread works on.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        let queue = self.shared.queue.lock();
+        queue.bytes + queue.bytes_taken
     }
 
     /// Everything below this position counts.

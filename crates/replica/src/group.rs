@@ -27,6 +27,8 @@ use crate::metrics::Metrics;
 pub const KIND_EPOCH_START: u8 = 255;
 /// How often retention, disk space and background work are looked at.
 const HOUSEKEEPING_MS: i64 = 1_000;
+/// How often a checkpoint that producers wait for is looked at.
+const JOB_LOOK_MS: i64 = 5;
 /// Between two steps of keeping what must survive a trim, so that commands come in between.
 const TRIM_PAUSE_MS: i64 = 20;
 
@@ -53,13 +55,17 @@ pub struct Group<M: Machine> {
     doors: Doors,
     config: ReplicaConfig,
     checkpoint_bytes: u64,
+    live_bytes_max: usize,
     disk_refuse_percent: u32,
     metrics: Metrics,
     store: Store,
     machine: M,
     commit: Arc<AtomicU64>,
     fenced: Option<String>,
-    background: Option<Slot>,
+    checkpoint: Option<Slot>,
+    /// A checkpoint that failed is not tried again before, however little memory is left.
+    checkpoint_not_before_ms: i64,
+    merge: Option<Slot>,
     last_flush_ms: i64,
     last_housekeeping_ms: i64,
     /// A trim that kept only a part of what must survive goes on then.
@@ -91,13 +97,16 @@ impl<M: Machine> Group<M> {
             doors: doors.clone(),
             config,
             checkpoint_bytes: store_config.checkpoint_bytes,
+            live_bytes_max: store_config.live_bytes_max,
             disk_refuse_percent: u32::from(store_config.disk_refuse_percent),
             metrics: Metrics::default(),
             store,
             machine,
             commit: Arc::new(AtomicU64::new(end.get())),
             fenced: None,
-            background: None,
+            checkpoint: None,
+            checkpoint_not_before_ms: 0,
+            merge: None,
             last_flush_ms: doors.clock.now_ms(),
             last_housekeeping_ms: 0,
             trim_again_ms: None,
@@ -167,6 +176,18 @@ impl<M: Machine> Group<M> {
         self.fenced.is_some()
     }
 
+    /// Bytes of commands that may wait for this group.
+    #[must_use]
+    pub const fn queued_bytes_max(&self) -> usize {
+        self.config.queued_bytes_max
+    }
+
+    /// What the views hold in memory takes as much as it may: only a checkpoint frees some.
+    #[must_use]
+    pub const fn is_memory_short(&self) -> bool {
+        self.store.views.live_bytes() >= self.live_bytes_max
+    }
+
     /// When [`Self::tick`] next has work, Unix milliseconds.
     #[must_use]
     pub fn next_due_ms(&self, now_ms: i64) -> i64 {
@@ -176,6 +197,9 @@ impl<M: Machine> Group<M> {
         }
         if let Some(at) = self.trim_again_ms {
             due = due.min(at);
+        }
+        if self.checkpoint.is_some() && self.is_memory_short() {
+            due = due.min(now_ms.saturating_add(JOB_LOOK_MS));
         }
         if let Some(machine_due) = self.machine.next_due_ms(now_ms) {
             due = due.min(machine_due);
@@ -291,7 +315,11 @@ impl<M: Machine> Group<M> {
                 Err(error) => return self.fence(&error),
             }
         }
-        self.finish_background();
+        self.finish_background(now_ms);
+        if self.store.views.live_bytes() >= self.live_bytes_max / 2 && now_ms >= self.checkpoint_not_before_ms
+        {
+            self.start_checkpoint(now_ms);
+        }
         if now_ms >= self.last_housekeeping_ms.saturating_add(HOUSEKEEPING_MS)
             || now_ms < self.last_housekeeping_ms
         {
@@ -336,10 +364,12 @@ impl<M: Machine> Group<M> {
         let since = self.store.log.end().get().saturating_sub(self.store.views.checkpoint_lsn().get());
         if since >= self.checkpoint_bytes {
             self.start_checkpoint(now_ms);
-        } else if self.background.is_none()
+        }
+        if self.merge.is_none()
             && let Some(job) = self.store.views.merge_begin()
         {
-            self.in_background("merge", move || Background::Merge(job.run().map_err(|e| e.to_string())));
+            let work = move || Background::Merge(job.run().map_err(|e| e.to_string()));
+            self.merge = self.in_background("merge", work);
         }
     }
 
@@ -378,7 +408,7 @@ impl<M: Machine> Group<M> {
 
     /// Writes a checkpoint of everything committed, in the background.
     pub fn start_checkpoint(&mut self, now_ms: i64) {
-        if self.background.is_some() || self.fenced.is_some() {
+        if self.checkpoint.is_some() || self.fenced.is_some() {
             return;
         }
         // What a checkpoint holds must be durable in the log first, and committed.
@@ -388,42 +418,47 @@ impl<M: Machine> Group<M> {
         self.set_commit(self.store.log.end());
         self.machine.checkpoint(&mut self.store.views);
         let job = self.store.views.checkpoint_begin(self.store.log.end());
-        self.in_background("checkpoint", move || {
-            Background::Checkpoint(job.run().map_err(|e| e.to_string()))
-        });
+        let work = move || Background::Checkpoint(job.run().map_err(|e| e.to_string()));
+        self.checkpoint = self.in_background("checkpoint", work);
     }
 
-    fn in_background(&mut self, name: &str, work: impl FnOnce() -> Background + Send + 'static) {
+    fn in_background(
+        &mut self,
+        name: &str,
+        work: impl FnOnce() -> Background + Send + 'static,
+    ) -> Option<Slot> {
         let slot: Slot = Arc::default();
         let done = Arc::clone(&slot);
         let run = Box::new(move || *done.lock() = Some(work()));
         match self.doors.spawn.thread(name, run) {
-            Ok(_) => self.background = Some(slot),
+            Ok(_) => Some(slot),
             Err(error) => {
                 // The frozen part would never be finished: nothing more can be checkpointed.
                 self.fence_with(&format!("no thread for a {name}: {error}"));
+                None
             }
         }
     }
 
-    fn finish_background(&mut self) {
-        let Some(done) = self.background.as_ref().and_then(|slot| slot.lock().take()) else {
-            return;
-        };
-        self.background = None;
-        match done {
-            Background::Checkpoint(Ok(done)) => {
-                self.store.views.checkpoint_finish(done);
-                self.metrics.checkpoint_finished();
-            }
-            Background::Merge(Ok(done)) => self.store.views.merge_finish(done),
-            Background::Merge(Err(error)) => {
-                self.metrics.background_failed();
-                tracing::error!(error, "run files could not be merged");
-            }
-            Background::Checkpoint(Err(error)) => {
-                self.metrics.background_failed();
-                tracing::error!(error, "a checkpoint failed; it will be tried again");
+    fn finish_background(&mut self, now_ms: i64) {
+        for slot in [&mut self.checkpoint, &mut self.merge] {
+            let Some(done) = slot.as_ref().and_then(|slot| slot.lock().take()) else { continue };
+            *slot = None;
+            match done {
+                Background::Checkpoint(Ok(done)) => {
+                    self.store.views.checkpoint_finish(done);
+                    self.metrics.checkpoint_finished();
+                }
+                Background::Merge(Ok(done)) => self.store.views.merge_finish(done),
+                Background::Merge(Err(error)) => {
+                    self.metrics.background_failed();
+                    tracing::error!(error, "run files could not be merged");
+                }
+                Background::Checkpoint(Err(error)) => {
+                    self.checkpoint_not_before_ms = now_ms.saturating_add(HOUSEKEEPING_MS);
+                    self.metrics.background_failed();
+                    tracing::error!(error, "a checkpoint failed; it will be tried again");
+                }
             }
         }
     }
@@ -431,7 +466,7 @@ impl<M: Machine> Group<M> {
     /// True while a checkpoint or merge runs.
     #[must_use]
     pub const fn background_runs(&self) -> bool {
-        self.background.is_some()
+        self.checkpoint.is_some() || self.merge.is_some()
     }
 
     fn fence(&mut self, error: &LogError) {
@@ -459,9 +494,9 @@ impl<M: Machine> Group<M> {
         if let Some(reason) = self.fenced {
             return Err(reason);
         }
-        self.finish_background();
+        self.finish_background(0);
         self.store.log.flush().map_err(|e| e.to_string())?;
-        if self.background.is_none() {
+        if self.checkpoint.is_none() {
             self.machine.checkpoint(&mut self.store.views);
             let done =
                 self.store.views.checkpoint_begin(self.store.log.end()).run().map_err(|e| e.to_string())?;
@@ -495,3 +530,6 @@ pub(crate) fn replay<M: Machine>(store: &mut Store, machine: &mut M) -> Result<(
     });
     outcome.map_err(|error| OpenError::Replay(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

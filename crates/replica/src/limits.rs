@@ -3,8 +3,6 @@
 /// Commands waiting for the group's thread. Beyond it callers are told to slow down:
 /// a longer queue would only turn overload into latency.
 pub const QUEUED_COMMANDS_MAX: usize = 65_536;
-/// Bytes of payload waiting for the group's thread, for the same reason.
-pub const QUEUED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// A frame is closed once it holds this many bytes, so that one write stays short.
 pub const FRAME_BYTES_SOFT_MAX: usize = 4 * 1024 * 1024;
 /// A frame is closed once it holds this many records; its header counts them in 16 bits.

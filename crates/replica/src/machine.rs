@@ -64,6 +64,11 @@ pub trait Machine: Send + 'static {
     fn apply(&mut self, views: &mut Views, record: &RecordRef<'_>) -> Result<(), ApplyError>;
     /// Checks a command, places the records it causes, applies them.
     fn propose(&mut self, command: Self::Command, proposal: &mut Proposal<'_>) -> Decision<Self::Outcome>;
+    /// Whether a command brings something new, so that it is refused while memory is short. What ends
+    /// earlier work never is.
+    fn brings_new(_command: &Self::Command) -> bool {
+        false
+    }
     /// Does what time demands. Called when [`Self::next_due_ms`] has come.
     fn tick(&mut self, proposal: &mut Proposal<'_>);
     /// Wall time (Unix milliseconds) at which `tick` has work, if any.

@@ -91,7 +91,8 @@ impl ServeArgs {
     /// If they are malformed or do not fit together.
     pub fn config(&self) -> Result<Config> {
         let overrides = Overrides { data_dir: self.data_dir.clone(), bind: self.bind };
-        load(self.file().as_deref(), std::env::vars(), &overrides)
+        let config = load(self.file().as_deref(), std::env::vars(), &overrides)?;
+        Ok(config.within_memory(base::memory::machine_bytes()))
     }
 }
 

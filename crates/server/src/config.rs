@@ -26,6 +26,8 @@ use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use store::StoreConfig;
 
+use crate::memory::BUDGET_BYTES_MIN;
+
 /// Names of the protocols, as listeners allow them.
 pub const PROTOCOLS: [&str; 3] = ["remoting", "grpc", "rest"];
 
@@ -137,12 +139,15 @@ pub enum LogFormat {
     Json,
 }
 
-/// Threads of the process.
+/// Threads and memory of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RuntimeConfig {
     /// Threads that serve connections. 0: one for each processor.
     pub worker_threads: usize,
+    /// Memory for caches, buffers and requests, in bytes, at least 128 MiB; `docs/memory.md` tells
+    /// who gets which share. 0: a quarter of the machine's or the container's, at most 1 GiB.
+    pub memory_budget_bytes: u64,
 }
 
 /// Reads a listener in its short or its long form.
@@ -191,6 +196,12 @@ impl Config {
             let ms = self.net.drain_ms;
             return Err(format!(
                 "net.drain_ms is {ms}, but a protocol takes {longest_drain} ms to drain; set it to at least that"
+            ));
+        }
+        let budget = self.runtime.memory_budget_bytes;
+        if budget != 0 && budget < BUDGET_BYTES_MIN {
+            return Err(format!(
+                "runtime.memory_budget_bytes is {budget}; set it to at least {BUDGET_BYTES_MIN}, or 0 for the default"
             ));
         }
         if self.guard.calls_per_session_max == 0 {

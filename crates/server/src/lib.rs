@@ -12,6 +12,7 @@ pub mod args;
 mod banner;
 pub mod config;
 mod logging;
+pub mod memory;
 pub mod serve;
 mod verify;
 pub mod wiring;

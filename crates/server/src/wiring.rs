@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use base::Doors;
+use base::{Budget, Doors};
 use broker::{Broker, BrokerConfig, Setup};
 use grpc::Grpc;
 use guard::{AllowAll, Guarded};
@@ -24,6 +24,7 @@ use rest::{Readiness, Rest};
 use store::Repair;
 
 use crate::config::Config;
+use crate::memory::MemoryMetrics;
 
 /// A running node.
 pub struct Node {
@@ -60,6 +61,12 @@ impl Node {
             Remoting::new(Arc::clone(&engine), config.remoting.clone(), doors.clone(), &mut registry);
         let grpc_metrics = grpc::Metrics::new(&mut registry);
         let grpc = Grpc::new(Arc::clone(&engine), config.grpc.clone(), doors.clone(), grpc_metrics);
+        let memory = MemoryMetrics {
+            config: config.clone(),
+            broker: Arc::clone(&broker),
+            budgets: budgets(&guarded, &remoting, &grpc),
+        };
+        registry.register_collector(Box::new(memory));
         let net_metrics = net::Metrics::default();
         net_metrics.register(&mut registry);
         let readiness = Readiness::default();
@@ -90,6 +97,20 @@ impl Node {
         }
         self.broker.shutdown().await.map_err(|why| anyhow!("cannot close the data in order: {why}"))
     }
+}
+
+/// What is held for clients, by owner.
+fn budgets(guarded: &Guarded<Broker>, remoting: &Remoting, grpc: &Grpc) -> Vec<(&'static str, Arc<Budget>)> {
+    let (remoting_incoming, remoting_outgoing) = remoting.budgets();
+    let (grpc_incoming, grpc_outgoing) = grpc.budgets();
+    let budgets = [
+        ("requests", guarded.requests()),
+        ("remoting_incoming", remoting_incoming),
+        ("remoting_outgoing", remoting_outgoing),
+        ("grpc_incoming", grpc_incoming),
+        ("grpc_outgoing", grpc_outgoing),
+    ];
+    budgets.map(|(owner, budget)| (owner, Arc::clone(budget))).into()
 }
 
 fn guard(

@@ -9,6 +9,7 @@ pub struct StoreConfig {
     /// Size of one segment file of the log: the unit of deletion. 16 MiB suits small devices.
     pub segment_bytes: u64,
     /// Newest part of the log that stays in memory, so that consumers that keep up never touch the disk.
+    /// At most its share of `runtime.memory_budget_bytes`.
     pub tail_cache_bytes: u64,
     /// Segments whose newest record is older than this are deleted. 0: never by age.
     pub retention_ms: Option<i64>,
@@ -17,9 +18,15 @@ pub struct StoreConfig {
     /// A checkpoint is due when the log has grown by this much since the last one. Bounds the
     /// time that a restart takes. At most 512 MiB.
     pub checkpoint_bytes: u64,
+    /// Memory of what was indexed since the last checkpoint, in bytes. A checkpoint is due at half of
+    /// it; beyond it producers wait for one. At most its share of `runtime.memory_budget_bytes`.
+    pub live_bytes_max: usize,
     /// Cold reads that may be at the disk at once, so that readers of old messages do not slow
     /// down everybody else.
     pub cold_read_concurrency: usize,
+    /// Bytes that cold reads under way take, for all readers together; more reads wait their turn.
+    /// At most its share of `runtime.memory_budget_bytes`.
+    pub cold_read_bytes_max: usize,
     /// Producers are refused when the disk is fuller than this, in percent.
     pub disk_refuse_percent: u8,
     /// Producers are let in again when the disk is emptier than this, in percent.
@@ -28,6 +35,7 @@ pub struct StoreConfig {
     /// Switch off where flushing is asynchronous.
     pub recycle_segments: bool,
     /// Streams without recent entries whose end is remembered in memory (64 bytes each).
+    /// At most its share of `runtime.memory_budget_bytes`.
     pub idle_streams_max: usize,
 }
 
@@ -39,7 +47,9 @@ impl Default for StoreConfig {
             retention_ms: Some(72 * 3_600_000),
             retention_bytes: None,
             checkpoint_bytes: 64 << 20,
+            live_bytes_max: 256 << 20,
             cold_read_concurrency: 8,
+            cold_read_bytes_max: 64 << 20,
             disk_refuse_percent: 85,
             disk_resume_percent: 83,
             recycle_segments: true,
@@ -52,6 +62,10 @@ impl Default for StoreConfig {
 pub const CHECKPOINT_BYTES_MAX: u64 = 512 << 20;
 /// Smallest accepted `segment_bytes`.
 pub const SEGMENT_BYTES_MIN: u64 = 4096;
+/// Smallest accepted `live_bytes_max`: the index of a few frames.
+pub const LIVE_BYTES_MIN: usize = 1 << 20;
+/// Smallest accepted `cold_read_bytes_max`.
+pub const COLD_READ_BYTES_MIN: usize = 1 << 20;
 
 impl StoreConfig {
     /// Checks each setting and their relations; the message says what to change.
@@ -66,6 +80,18 @@ impl StoreConfig {
             return Err(format!(
                 "checkpoint_bytes is {}; set it between 1 and {CHECKPOINT_BYTES_MAX}",
                 self.checkpoint_bytes
+            ));
+        }
+        if self.cold_read_bytes_max < COLD_READ_BYTES_MIN {
+            return Err(format!(
+                "cold_read_bytes_max is {}; set it to at least {COLD_READ_BYTES_MIN}",
+                self.cold_read_bytes_max
+            ));
+        }
+        if self.live_bytes_max < LIVE_BYTES_MIN {
+            return Err(format!(
+                "live_bytes_max is {}; set it to at least {LIVE_BYTES_MIN}",
+                self.live_bytes_max
             ));
         }
         if self.cold_read_concurrency == 0 {

@@ -45,4 +45,4 @@ pub use verify::{VerifyReport, verify};
 pub use views::Views;
 pub use views::entry::{Entry, NewEntry};
 pub use views::job::{CheckpointDone, CheckpointJob, MergeDone, MergeJob};
-pub use views::reader::{Boundary, Bounds, ViewsReader};
+pub use views::reader::{Boundary, Bounds, ViewsMemory, ViewsReader};

@@ -54,6 +54,14 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// Memory of what is in flight and what waits, in bytes, about: trees are two thirds full.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let in_flight = self.in_flight.len() * size_of::<(u64, InFlight)>();
+        let waiting = self.waiting.len() * size_of::<(u64, Waiting)>();
+        (in_flight + waiting) * 3 / 2
+    }
+
     #[must_use]
     pub fn starting_at(next: u64) -> Self {
         Self { next, ..Self::default() }

@@ -167,6 +167,19 @@ impl Machine for BrokerMachine {
         self.propose_command(command, proposal)
     }
 
+    fn brings_new(command: &Command) -> bool {
+        matches!(
+            command,
+            Command::Publish { .. }
+                | Command::PublishOnce(_)
+                | Command::PublishBatch { .. }
+                | Command::PublishLite(_)
+                | Command::PublishDue { .. }
+                | Command::PublishHalf(_)
+                | Command::PublishRecurring { .. }
+        )
+    }
+
     fn tick(&mut self, proposal: &mut Proposal<'_>) {
         self.tick_all(proposal);
     }

@@ -177,6 +177,17 @@ impl State {
         self.shard(key).read().get(&key).cloned()
     }
 
+    /// Memory of all cursors, in bytes, about.
+    #[must_use]
+    pub fn cursor_bytes(&self) -> usize {
+        let of_shard = |shard: &CursorShard| -> usize {
+            let shard = shard.read();
+            let held: usize = shard.values().map(|cell| cell.cursor.lock().memory_bytes()).sum();
+            shard.allocation_size() + shard.len() * size_of::<CursorCell>() + held
+        };
+        self.cursors.iter().map(of_shard).sum()
+    }
+
     /// Keys of all cursors, sorted.
     #[must_use]
     pub fn cursor_keys(&self) -> Vec<CursorKey> {

@@ -7,12 +7,12 @@
 
 use std::collections::VecDeque;
 
+use base::Share;
 use model::limits::FETCH_MESSAGES_MAX;
 use model::verbs::{Batches, Fetch, FetchOutcome, Fetched};
 use model::{Offset, StoredMessage};
 
 use crate::answer::{self, Refusal};
-use crate::budget::Share;
 use crate::call::Call;
 use crate::convert::inflate::Bodies;
 use crate::convert::names::filter;

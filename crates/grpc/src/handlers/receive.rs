@@ -10,13 +10,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use base::Share;
 use model::group::OrderBy;
 use model::verbs::{Receive, Received, Settle, StartFrom};
 use model::{Delivery, Filter, GroupConfig, GroupName, Receipt, StoredMessage, TopicName, properties};
 use tracing::debug;
 
 use crate::answer::{self, Refusal};
-use crate::budget::Share;
 use crate::call::Call;
 use crate::convert::inflate::Bodies;
 use crate::convert::names::filter;

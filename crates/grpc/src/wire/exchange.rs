@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use base::{Budget, Share};
 use bytes::Bytes;
 use futures::future::AbortHandle;
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
 
-use crate::budget::{Budget, Share};
 use crate::limits::{REQUEST_BYTES_MAX, TELEMETRY_BYTES_MAX};
 use crate::service::Asked;
 use crate::wire::framing::Gather;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use base::SystemClock;
 use guard::{Action, AllowAll, GuardConfig, Guarded, Metrics, Permit};
 use model::admin::AdminPermission;
-use model::verbs::{AckError, RouteError};
-use model::{Admin, AdminError, Membership, Messaging, Receipt, Session, TopicName};
+use model::verbs::{AckError, Publish, PublishError, QueueChoice, RouteError};
+use model::{Admin, AdminError, Membership, Messaging, NewMessage, Properties, Receipt, Session, TopicName};
 use prometheus_client::registry::Registry;
 use stub::Stub;
 
@@ -80,7 +80,7 @@ async fn a_drain_lets_only_ends_pass() {
 
 #[tokio::test]
 async fn one_session_cannot_take_all_places() {
-    let rig = rig(&GuardConfig { calls_per_session_max: 1 }, Arc::new(AllowAll));
+    let rig = rig(&GuardConfig { calls_per_session_max: 1, ..GuardConfig::default() }, Arc::new(AllowAll));
     let gate = rig.stub.gate.lock().await;
     let waiting = tokio::spawn({
         let guarded = Arc::clone(&rig.guarded);
@@ -104,7 +104,7 @@ async fn one_session_cannot_take_all_places() {
 
 #[tokio::test]
 async fn an_abandoned_call_frees_its_place() {
-    let rig = rig(&GuardConfig { calls_per_session_max: 1 }, Arc::new(AllowAll));
+    let rig = rig(&GuardConfig { calls_per_session_max: 1, ..GuardConfig::default() }, Arc::new(AllowAll));
     let gate = rig.stub.gate.lock().await;
     {
         let (session, topic) = (Session::internal(), topic("t"));
@@ -119,6 +119,43 @@ async fn an_abandoned_call_frees_its_place() {
     assert_eq!(rig.metric("verb_abandoned_total{verb=\"route\"}"), Some(1.0));
     let after = rig.guarded.route(&Session::internal(), &topic("t")).await;
     assert!(matches!(after, Err(RouteError::TopicNotFound(_))));
+}
+
+fn publish(bytes: usize) -> Publish {
+    let message = NewMessage {
+        body: vec![0; bytes].into(),
+        properties: Properties::new(),
+        flag: 0,
+        system_flags: 0,
+        born_ms: 0,
+        born_host: ([127, 0, 0, 1], 1).into(),
+        reconsume_times: 0,
+    };
+    Publish {
+        topic: topic("t"),
+        queue: QueueChoice::Any,
+        messages: vec![message],
+        producer_group: None,
+        auto_create: None,
+        check_kind: false,
+    }
+}
+
+#[tokio::test]
+async fn requests_together_hold_no_more_than_memory_allows() {
+    let config = GuardConfig { request_bytes_max: 10_000, ..GuardConfig::default() };
+    let rig = rig(&config, Arc::new(AllowAll));
+    let session = Session::internal();
+    let passed = rig.guarded.publish(&session, publish(6_000)).await;
+    assert!(matches!(passed, Err(PublishError::TopicNotFound(_))), "the stub was asked: {passed:?}");
+    assert_eq!(rig.guarded.requests().used(), 0, "what is done holds nothing");
+    let others = rig.guarded.requests().take(6_000).expect("room");
+    let refused = rig.guarded.publish(&session, publish(6_000)).await;
+    assert!(matches!(refused, Err(PublishError::Throttled(_))), "{refused:?}");
+    assert_eq!(rig.metric("verb_errors_total{verb=\"publish\",kind=\"throttled\"}"), Some(1.0));
+    drop(others);
+    let passed = rig.guarded.publish(&session, publish(6_000)).await;
+    assert!(matches!(passed, Err(PublishError::TopicNotFound(_))), "{passed:?}");
 }
 
 struct OnlyReading;

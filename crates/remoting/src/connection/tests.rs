@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
 use crate::client::{Client, Outgoing, Pull};
-use crate::code::request as code;
+use crate::code::{request as code, response};
 use crate::fake::{Bench, group, plain};
 use crate::frame::{self, Body, Command, FLAG_ONEWAY};
 use crate::header::Fields;
@@ -27,7 +27,7 @@ struct Wire {
 }
 
 fn config() -> RemotingConfig {
-    RemotingConfig { idle_ms: 60_000, stall_ms: 60_000, drain_ms: 100, store_replies: true }
+    RemotingConfig { idle_ms: 60_000, stall_ms: 60_000, drain_ms: 100, ..RemotingConfig::default() }
 }
 
 impl Wire {
@@ -179,6 +179,40 @@ async fn large_answers_arrive_whole() {
             assert_eq!(answer.body.bytes(), *stored.bytes());
         }
     }
+}
+
+#[tokio::test]
+async fn a_large_request_waits_for_memory() {
+    let mut wire = Wire::open(config(), 1024);
+    let server = Arc::clone(&wire.bench.server);
+    let others = server.incoming.take(server.incoming.max()).expect("nobody has any");
+    let large = encoded(&[Command { body: vec![b'x'; 300_000].into(), ..max_offset(1) }]);
+    let room_comes = async {
+        while server.metrics.short() == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(others);
+    };
+    tokio::join!(wire.write(&large), room_comes);
+    assert_eq!(wire.read().await.opaque, 1);
+    wire.write(&encoded(&[max_offset(2)])).await;
+    assert_eq!(wire.read().await.opaque, 2);
+    assert_eq!(server.incoming.used(), 0);
+}
+
+#[tokio::test]
+async fn no_answer_begins_while_those_of_others_take_all_memory() {
+    let mut wire = Wire::open(config(), 64 * 1024);
+    wire.bench.engine.store("T", QueueId(0), &plain("body"));
+    let outgoing = Arc::clone(&wire.bench.server.outgoing);
+    let others = outgoing.take(outgoing.max()).expect("nobody has any");
+    wire.write(&encoded(&[pull(1, "0"), max_offset(2)])).await;
+    let (refused, other) = (wire.read().await, wire.read().await);
+    assert_eq!((refused.opaque, refused.code), (1, response::SYSTEM_BUSY));
+    assert_eq!((other.opaque, other.code), (2, response::SUCCESS), "only what brings messages is refused");
+    drop(others);
+    wire.write(&encoded(&[pull(3, "0")])).await;
+    assert_eq!(wire.read().await.code, response::SUCCESS);
 }
 
 #[tokio::test]

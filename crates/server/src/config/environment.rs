@@ -10,7 +10,11 @@ use crate::config::load::{lengthen, merge};
 
 const PREFIX: &str = "APOGEE_";
 /// Short names of what is set most often.
-const SHORT: [(&str, &str); 2] = [("FLUSH", "REPLICA_FLUSH"), ("LOG", "LOG_FILTER")];
+const SHORT: [(&str, &str); 3] = [
+    ("FLUSH", "REPLICA_FLUSH"),
+    ("LOG", "LOG_FILTER"),
+    ("MEMORY_BUDGET_BYTES", "RUNTIME_MEMORY_BUDGET_BYTES"),
+];
 
 /// Lays the settings in `variables` over `table`.
 pub(crate) fn apply(table: &mut Table, variables: impl IntoIterator<Item = (String, String)>) -> Result<()> {

@@ -32,9 +32,9 @@ Made from the source; do not edit. `apogee config` prints the settings in force.
 Without any configuration a node runs with the defaults below. A setting comes from (later wins)
 its default, the file (`--config`, else `apogee.toml` in the current folder), the environment, the
 command line. In the environment a setting is `APOGEE_<SECTION>_<KEY>`, as
-`APOGEE_STORE_SEGMENT_BYTES=16777216` or `APOGEE_LISTEN_BROKER=0.0.0.0:10911`; `APOGEE_FLUSH` and
-`APOGEE_LOG` are short for `APOGEE_REPLICA_FLUSH` and `APOGEE_LOG_FILTER`. Unknown settings are
-refused.
+`APOGEE_STORE_SEGMENT_BYTES=16777216` or `APOGEE_LISTEN_BROKER=0.0.0.0:10911`; `APOGEE_FLUSH`,
+`APOGEE_LOG` and `APOGEE_MEMORY_BUDGET_BYTES` are short for `APOGEE_REPLICA_FLUSH`,
+`APOGEE_LOG_FILTER` and `APOGEE_RUNTIME_MEMORY_BUDGET_BYTES`. Unknown settings are refused.
 ";
 
 /// The whole page, in Markdown.

@@ -74,7 +74,7 @@ impl Log {
         known: &Known,
         repair: Repair,
     ) -> Result<(Self, LogRecovery), OpenError> {
-        let shared = LogShared::new(doors, dir, config.tail_cache_bytes, config.cold_read_concurrency);
+        let shared = LogShared::new(doors, dir, config);
         let found = recover(&shared, known, repair)?;
         let now = doors.clock.now_ms();
         for sealed in found.segments.iter().rev().skip(1).filter(|s| s.sealed_ms() == 0) {
@@ -160,12 +160,6 @@ impl Log {
         &self.shared.metrics
     }
 
-    /// Memory that the tail cache takes.
-    #[must_use]
-    pub fn tail_cache_bytes(&self) -> u64 {
-        self.shared.tail.cost()
-    }
-
     /// True when the log has grown by `checkpoint_bytes` since the last checkpoint.
     #[must_use]
     pub fn is_checkpoint_due(&self) -> bool {
@@ -210,7 +204,8 @@ impl Log {
         if buf.capacity() > buf.len() * 2 {
             buf.shrink_to_fit();
         }
-        self.write(Bytes::from(buf), Chain { crc, epoch })
+        let held = buf.capacity();
+        self.write(Bytes::from(buf), held, Chain { crc, epoch })
     }
 
     /// Appends a frame exactly as another replica holds it; returns the log's new end. Refused
@@ -225,10 +220,12 @@ impl Log {
             record.map_err(bad)?;
         }
         self.epoch = self.epoch.max(header.epoch);
-        self.write(frame, Chain { crc: header.crc, epoch: header.epoch })
+        let held = frame.len();
+        self.write(frame, held, Chain { crc: header.crc, epoch: header.epoch })
     }
 
-    fn write(&mut self, frame: Bytes, chain: Chain) -> Result<Lsn, LogError> {
+    /// `held`: memory that the frame's buffer takes.
+    fn write(&mut self, frame: Bytes, held: usize, chain: Chain) -> Result<Lsn, LogError> {
         let before = self.shared.doors.clock.monotonic();
         let lsn = self.end();
         let mut base = self.shared.segments.load().last().base;
@@ -240,7 +237,7 @@ impl Log {
         self.write_at_end(&frame, lsn.get() - base.get())?;
         let end = lsn.plus(frame.len() as u64);
         let len = frame.len();
-        self.shared.tail.push(lsn, frame);
+        self.shared.tail.push(lsn, frame, held);
         self.shared.end.store(end.get(), Ordering::Release);
         self.chain = Some(chain);
         self.space.on_append_succeeded();

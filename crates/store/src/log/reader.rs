@@ -54,6 +54,12 @@ impl LogReader {
         self.shared.flushed()
     }
 
+    /// Memory of the newest frames, and of cold reads under way, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> (u64, u64) {
+        self.shared.memory_bytes()
+    }
+
     /// The payload of a record that is still in memory. `len` is that of the whole record, or 0
     /// if unknown.
     #[must_use]
@@ -96,7 +102,10 @@ impl LogReader {
         if cold.is_empty() {
             return;
         }
-        let reads = batches(cold).into_iter().map(|batch| self.read_batch(batch));
+        let batches = batches(cold);
+        let bytes = batches.iter().map(|batch| batch.to.get() - batch.from.get()).sum();
+        let Some(_room) = self.shared.cold_room.take(bytes).await else { return };
+        let reads = batches.into_iter().map(|batch| self.read_batch(batch));
         for (i, result) in futures::future::join_all(reads).await.into_iter().flatten() {
             out[first + i] = result;
         }

@@ -241,7 +241,7 @@ fn scan(
                 FrameAt::End => break,
                 FrameAt::Bad(what) => Some(what),
                 FrameAt::Good(header, frame) => follow(cursor, &header, frame).err().or_else(|| {
-                    shared.tail.push(header.lsn, Bytes::copy_from_slice(frame));
+                    shared.tail.push(header.lsn, Bytes::copy_from_slice(frame), frame.len());
                     report.frames += u64::from(header.lsn >= checkpoint);
                     None
                 }),

@@ -13,10 +13,12 @@ use base::Doors;
 use bytes::Bytes;
 use model::Lsn;
 use parking_lot::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::frame::{RECORD_HEADER_BYTES, check_record, decode_record_header};
 use super::segments::{Handles, Segments};
 use super::tail::{Boundary, CachedRecord, TailCache};
+use crate::config::StoreConfig;
 use crate::error::{IoFault, LogError, ReadError};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::metrics::Metrics;
@@ -36,10 +38,38 @@ pub(crate) struct LogShared {
     pub(super) segments: ArcSwap<Segments>,
     pub(super) handles: Handles,
     pub(super) tail: TailCache,
-    pub(super) cold_reads: Arc<tokio::sync::Semaphore>,
+    pub(super) cold_reads: Semaphore,
+    pub(super) cold_room: ColdRoom,
     is_fenced: AtomicBool,
     /// Why the log is fenced. Held while syncing, so that two syncs never race about an error.
     fence: Mutex<Option<String>>,
+}
+
+/// Memory for what cold reads bring, over all readers. Who reads waits for all of its room before it
+/// reads anything, so that two readers never wait for each other.
+pub(super) struct ColdRoom {
+    free: Semaphore,
+    max: u32,
+}
+
+impl ColdRoom {
+    const UNIT_BYTES: usize = 4 * 1024;
+
+    fn new(bytes: usize) -> Self {
+        let max = u32::try_from(bytes / Self::UNIT_BYTES).unwrap_or(u32::MAX).max(1);
+        Self { free: Semaphore::new(max as usize), max }
+    }
+
+    /// Room for so many bytes, free again when dropped. A read larger than all the room gets all of
+    /// it. `None`: the log is closed.
+    pub(super) async fn take(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+        let units = u32::try_from(bytes.div_ceil(Self::UNIT_BYTES as u64)).unwrap_or(u32::MAX);
+        self.free.acquire_many(units.clamp(1, self.max)).await.ok()
+    }
+
+    fn used_bytes(&self) -> u64 {
+        (self.max as usize - self.free.available_permits()) as u64 * Self::UNIT_BYTES as u64
+    }
 }
 
 /// A record read by position.
@@ -59,7 +89,7 @@ impl From<CachedRecord> for Record {
 }
 
 impl LogShared {
-    pub(super) fn new(doors: &Doors, dir: &Path, tail_bytes: u64, cold_reads: usize) -> Self {
+    pub(super) fn new(doors: &Doors, dir: &Path, config: &StoreConfig) -> Self {
         Self {
             doors: doors.clone(),
             dir: dir.to_owned(),
@@ -71,8 +101,9 @@ impl LogShared {
             cut_floor: AtomicU64::new(0),
             segments: ArcSwap::default(),
             handles: Handles::new(Arc::clone(&doors.disk)),
-            tail: TailCache::new(tail_bytes),
-            cold_reads: Arc::new(tokio::sync::Semaphore::new(cold_reads)),
+            tail: TailCache::new(config.tail_cache_bytes),
+            cold_reads: Semaphore::new(config.cold_read_concurrency),
+            cold_room: ColdRoom::new(config.cold_read_bytes_max),
             is_fenced: AtomicBool::new(false),
             fence: Mutex::new(None),
         }
@@ -117,6 +148,11 @@ impl LogShared {
     pub(crate) fn sealed_times(&self) -> Vec<(Lsn, i64)> {
         let segments = self.segments.load();
         segments.list.iter().map(|s| (s.base, s.sealed_ms())).filter(|(_, ms)| *ms != 0).collect()
+    }
+
+    /// Memory of the newest frames, and of cold reads under way.
+    pub(super) fn memory_bytes(&self) -> (u64, u64) {
+        (self.tail.cost(), self.cold_room.used_bytes())
     }
 
     // ---- fence and flush

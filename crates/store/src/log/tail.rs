@@ -20,6 +20,8 @@ const FRAME_OVERHEAD: u64 = 128;
 struct Cached {
     lsn: Lsn,
     bytes: Bytes,
+    /// Memory that the buffer takes: it may have grown beyond its content.
+    held: usize,
 }
 
 impl Cached {
@@ -28,7 +30,7 @@ impl Cached {
     }
 
     fn cost(&self) -> u64 {
-        self.bytes.len() as u64 + FRAME_OVERHEAD
+        self.held as u64 + FRAME_OVERHEAD
     }
 
     fn chain(&self) -> Option<Chain> {
@@ -76,8 +78,8 @@ impl TailCache {
         *self.frames.write() = Frames { before, ..Frames::default() };
     }
 
-    pub(super) fn push(&self, lsn: Lsn, bytes: Bytes) {
-        let cached = Cached { lsn, bytes };
+    pub(super) fn push(&self, lsn: Lsn, bytes: Bytes, held: usize) {
+        let cached = Cached { lsn, bytes, held };
         // What leaves is dropped after the lock: freeing large buffers takes time.
         let mut gone: smallvec::SmallVec<[Cached; 4]> = smallvec::SmallVec::new();
         let mut frames = self.frames.write();

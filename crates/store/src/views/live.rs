@@ -150,7 +150,8 @@ impl Shard {
         frozen
     }
 
-    fn memory_bytes(&self) -> usize {
+    /// Of entries, and of the ends and first offsets that are remembered.
+    fn memory_bytes(&self) -> (usize, usize) {
         let live = |g: &Generation| {
             let spilled =
                 g.values().filter(|s| s.entries.spilled()).map(|s| s.entries.capacity()).sum::<usize>();
@@ -158,7 +159,7 @@ impl Shard {
         };
         let frozen = self.frozen.as_ref().map_or(0, |f| live(f));
         let ends = self.idle.allocation_size() + self.mins.allocation_size();
-        live(&self.current) + frozen + ends
+        (live(&self.current) + frozen, ends)
     }
 }
 
@@ -236,8 +237,12 @@ impl LiveStreams {
         all
     }
 
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.shards.iter().map(|s| s.read().memory_bytes()).sum()
+    /// Of entries, and of what is remembered of idle streams.
+    pub(crate) fn memory_bytes(&self) -> (usize, usize) {
+        self.shards.iter().fold((0, 0), |(live, ends), shard| {
+            let of_shard = shard.read().memory_bytes();
+            (live + of_shard.0, ends + of_shard.1)
+        })
     }
 
     /// Streams with entries in memory, and streams of which only the end is kept.

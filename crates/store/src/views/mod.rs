@@ -62,8 +62,32 @@ pub struct Views {
     merging: Weak<Token>,
     /// Where the checkpoint under way will stand.
     pending: Option<Lsn>,
+    /// What the two generations in memory take.
+    cost: LiveCost,
     /// One owner: see `live` for why a second thread must not look up ends.
     _one_thread: PhantomData<Cell<()>>,
+}
+
+/// Memory of what no run file holds yet, in bytes, counted as it comes: tables and lists that grow
+/// by doubling count twice, so that it is never less than what is taken.
+#[derive(Debug, Clone, Copy, Default)]
+struct LiveCost {
+    current: usize,
+    /// What a checkpoint is writing.
+    frozen: usize,
+}
+
+impl LiveCost {
+    const ENTRY: usize = 2 * size_of::<entry::Entry>();
+    const STREAM: usize = 2 * size_of::<(u64, LiveStream)>();
+    const KEY: usize = 2 * (size_of::<live_objects::KeyEntry>() + size_of::<u32>() + size_of::<(u64, u32)>());
+    /// A node of the tree of objects, for one of them.
+    const OBJECT: usize = 2 * (size_of::<(Box<[u8]>, Option<Bytes>)>() + size_of::<Bytes>());
+
+    const fn freeze(&mut self) {
+        self.frozen += self.current;
+        self.current = 0;
+    }
 }
 
 impl std::fmt::Debug for Views {
@@ -86,6 +110,7 @@ impl Views {
             checkpointing: Weak::new(),
             merging: Weak::new(),
             pending: None,
+            cost: LiveCost::default(),
             _one_thread: PhantomData,
         })
     }
@@ -99,6 +124,7 @@ impl Views {
     pub fn append(&mut self, stream: StreamId, entry: NewEntry) -> u64 {
         debug_assert!(entry.count > 0, "an entry takes at least one offset");
         let id = stream.get();
+        self.cost.current += LiveCost::ENTRY;
         let mut shard = self.shared.live.shard(id).write();
         if let Some(live) = shard.current.get_mut(&id) {
             let offset = live.end.next_offset;
@@ -117,6 +143,7 @@ impl Views {
         let mut live = LiveStream { end, ..LiveStream::default() };
         live.push(entry.at(end.next_offset));
         shard.current.insert(id, live);
+        self.cost.current += LiveCost::STREAM;
         end.next_offset
     }
 
@@ -151,6 +178,7 @@ impl Views {
 
     /// Forgets a stream with all its entries; its offsets begin at 0 again.
     pub fn drop_stream(&mut self, stream: StreamId) {
+        self.cost.current += LiveCost::STREAM;
         self.shared.live.shard(stream.get()).write().drop_stream(stream.get());
     }
 
@@ -166,20 +194,29 @@ impl Views {
             value.len() <= OBJECT_VALUE_BYTES_MAX,
             "an object's value is bounded by OBJECT_VALUE_BYTES_MAX"
         );
+        self.cost.current += LiveCost::OBJECT + key.len() + value.len();
         self.shared.objects.set(key, Some(Bytes::copy_from_slice(value)));
     }
 
     /// Removes an object, if there is one.
     pub fn remove_object(&mut self, key: &[u8]) {
+        self.cost.current += LiveCost::OBJECT + key.len();
         self.shared.objects.set(key, None);
     }
 
     /// Makes the record at `lsn` findable by a key's hash.
     pub fn index_key(&mut self, hash: u64, lsn: Lsn, time_ms: i64) {
+        self.cost.current += LiveCost::KEY;
         self.shared.keys.push(hash, lsn, time_ms);
     }
 
     // ---- checkpoints and merges
+
+    /// Memory of what no checkpoint holds yet, in bytes: at most so much, and not much less.
+    #[must_use]
+    pub const fn live_bytes(&self) -> usize {
+        self.cost.current + self.cost.frozen
+    }
 
     /// The log position that the durable views stand at: a replay begins here.
     #[must_use]
@@ -199,6 +236,7 @@ impl Views {
         let token = Arc::new(Token);
         self.checkpointing = Arc::downgrade(&token);
         self.pending = Some(at);
+        self.cost.freeze();
         CheckpointJob::new(Arc::clone(&self.shared), at, token)
     }
 
@@ -214,6 +252,7 @@ impl Views {
             && self.shared.durable_checkpoint() >= at
         {
             self.pending = None;
+            self.cost.frozen = 0;
             self.shared.live.drop_frozen();
             self.shared.objects.drop_frozen();
             self.shared.keys.drop_frozen();
@@ -257,6 +296,7 @@ impl Views {
             self.shared.objects.drop_frozen();
             self.shared.keys.drop_frozen();
         }
+        self.cost = LiveCost::default();
         self.shared.live.rewind();
         self.shared.objects.rewind();
         self.shared.keys.rewind();

@@ -78,6 +78,17 @@ fn live_entries(shard: &Shard, stream: u64, from: u64) -> impl Iterator<Item = &
     })
 }
 
+/// What the views have in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ViewsMemory {
+    /// Entries, objects and keys that no checkpoint holds yet.
+    pub live_bytes: usize,
+    /// Ends of idle streams.
+    pub ends_bytes: usize,
+    /// Indexes of run files.
+    pub runs_bytes: usize,
+}
+
 impl ViewsReader {
     pub(super) fn new(shared: Arc<ViewsShared>) -> Self {
         Self { shared }
@@ -431,11 +442,19 @@ impl ViewsReader {
     /// Memory of live entries, ends, objects, keys and the indexes of run files.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let runs: usize = self.shared.files().runs.iter().map(|r| r.memory_bytes()).sum();
-        self.shared.live.memory_bytes()
-            + self.shared.objects.memory_bytes()
-            + self.shared.keys.memory_bytes()
-            + runs
+        let memory = self.memory();
+        memory.live_bytes + memory.ends_bytes + memory.runs_bytes
+    }
+
+    /// The same by what it is taken for.
+    #[must_use]
+    pub fn memory(&self) -> ViewsMemory {
+        let (entries, ends_bytes) = self.shared.live.memory_bytes();
+        ViewsMemory {
+            live_bytes: entries + self.shared.objects.memory_bytes() + self.shared.keys.memory_bytes(),
+            ends_bytes,
+            runs_bytes: self.shared.files().runs.iter().map(|r| r.memory_bytes()).sum(),
+        }
     }
 
     /// Bytes of run files and key files.

@@ -294,6 +294,10 @@ impl World {
     }
 
     fn check(&mut self) {
+        let views = &self.store().views;
+        let (counted, taken) = (views.live_bytes(), views.reader().memory().live_bytes);
+        // Small tables have room for more than they hold.
+        assert!(counted + 64 * 1024 >= taken, "{taken} bytes are taken, and only {counted} counted");
         let model = self.model.clone();
         let store = self.store();
         let (start, end) = (store.log.start(), store.log.end());

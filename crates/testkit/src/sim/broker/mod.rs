@@ -116,7 +116,7 @@ fn setup(rng: &mut Rng) -> Setup {
             transaction_checks_max: transactions::CHECKS_MAX,
             ..BrokerConfig::default()
         },
-        replica: ReplicaConfig { flush: Flush::Sync, flush_interval_ms: 200 },
+        replica: ReplicaConfig { flush: Flush::Sync, flush_interval_ms: 200, ..ReplicaConfig::default() },
         store,
         repair: Repair::Refuse,
     }

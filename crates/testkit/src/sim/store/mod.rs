@@ -131,6 +131,7 @@ fn config(rng: &mut Rng) -> StoreConfig {
         disk_resume_percent: 80,
         recycle_segments: rng.percent(50),
         idle_streams_max: 1 + rng.index(2_000),
+        ..StoreConfig::default()
     }
 }
 
