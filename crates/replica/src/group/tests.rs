@@ -1,5 +1,4 @@
 //! What bounds the memory of a group: its views before a checkpoint, and commands that wait.
-#![expect(clippy::disallowed_methods, reason = "a real thread writes the checkpoint")]
 
 use base::Doors;
 use model::StreamId;
