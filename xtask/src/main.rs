@@ -4,6 +4,7 @@
 //! program and the harness talk), `e2e` and `kill` (the two kinds of test), `versus` (measurements), `checks` (everything in one command).
 #![expect(clippy::disallowed_methods, reason = "a tool on the real machine: real time and real threads")]
 
+mod backlog;
 mod checks;
 mod clients;
 mod deviations;
@@ -45,6 +46,8 @@ enum Command {
     Outcomes,
     /// Compare our SQL92 filters with the original's filter library.
     Sql(SqlOptions),
+    /// Measure a live topic beside one that nobody reads, and then somebody does.
+    Backlog(backlog::Options),
     /// Load the engine fully for a while, and look that it stays inside its memory budget.
     Soak(soak::Options),
     /// Measure Apogee and the real RocketMQ side by side.
@@ -136,6 +139,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Kill(options) => kill::run(&options),
         Command::Outcomes => outcomes::write_page().map(|()| ExitCode::SUCCESS),
         Command::Sql(options) => sql::run(&options),
+        Command::Backlog(options) => backlog::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Versus(options) => versus::run(&options),
         Command::Test(options) => checks::run(&options),

@@ -87,6 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         ("APOGEE_MEMORY_BUDGET_BYTES", (options.budget_mib << 20).to_string()),
         ("APOGEE_STORE_RETENTION_BYTES", RETENTION_BYTES.to_string()),
         ("APOGEE_STORE_SEGMENT_BYTES", (64 << 20).to_string()),
+        ("APOGEE_STORE_DISK_REFUSE_PERCENT", "98".to_owned()),
         ("APOGEE_FLUSH", "async".to_owned()),
     ];
     let mut server = ServerUnderTest::apogee(&binary, settings, &folder)?;

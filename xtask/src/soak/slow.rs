@@ -34,7 +34,7 @@ impl Clients {
 fn pull(topic: &str, number: u32) -> Vec<u8> {
     let header = format!(
         "{{\"code\":{PULL_MESSAGE},\"language\":\"JAVA\",\"version\":403,\"opaque\":{number},\"flag\":0,\"extFields\":{{\
-         \"consumerGroup\":\"soak-slow\",\"topic\":\"{topic}\",\"queueId\":\"0\",\"queueOffset\":\"{number}\",\
+         \"consumerGroup\":\"soak-drain\",\"topic\":\"{topic}\",\"queueId\":\"0\",\"queueOffset\":\"0\",\
          \"maxMsgNums\":\"32\",\"sysFlag\":\"4\",\"commitOffset\":\"0\",\"suspendTimeoutMillis\":\"0\",\
          \"subscription\":\"*\",\"subVersion\":\"0\",\"expressionType\":\"TAG\"}}}}"
     );
@@ -55,6 +55,6 @@ mod tests {
         let length = u32::from_be_bytes(frame[..4].try_into().expect("four bytes")) as usize;
         assert_eq!(length + 4, frame.len());
         let header: serde_json::Value = serde_json::from_slice(&frame[8..]).expect("JSON");
-        assert_eq!(header["extFields"]["queueOffset"], "7");
+        assert_eq!(header["opaque"], 7);
     }
 }
