@@ -78,10 +78,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 fn measure(options: &Options, binary: &Path, folder: &Path) -> Result<bool> {
     let gib = (options.messages * DISK_BYTES_PER_MESSAGE) >> 30;
     println!("{} messages take about {gib} GiB in {}", options.messages, folder.display());
-    let settings = vec![
-        ("APOGEE_FLUSH", options.flush.clone()),
-        ("APOGEE_STORE_DISK_REFUSE_PERCENT", "98".to_owned()),
-    ];
+    let settings =
+        vec![("APOGEE_FLUSH", options.flush.clone()), ("APOGEE_STORE_DISK_REFUSE_PERCENT", "98".to_owned())];
     let mut server = ServerUnderTest::apogee(binary, settings, folder)?;
     server.launch()?;
     let bench = Bench { server: &server, binary, folder, options };

@@ -45,6 +45,9 @@ pub(crate) struct Options {
     /// Cargo profile of the engine under test.
     #[arg(long, default_value = "release")]
     profile: String,
+    /// A program to load instead of the one that is built.
+    #[arg(long)]
+    binary: Option<PathBuf>,
 }
 
 impl Options {
@@ -56,6 +59,7 @@ impl Options {
             round_seconds: 10,
             budget_mib: 256,
             profile: profile.to_owned(),
+            binary: None,
         }
     }
 
@@ -80,7 +84,10 @@ const LOADS: [Load; 6] = [
 ];
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let binary = server_under_test::build(&options.profile)?;
+    let binary = match &options.binary {
+        Some(binary) => binary.clone(),
+        None => server_under_test::build(&options.profile)?,
+    };
     let folder = e2e::run_folder()?;
     println!("logs are in {}", folder.display());
     let settings = vec![
