@@ -40,13 +40,14 @@ impl OutQueue {
     }
 
     pub(crate) fn push(&mut self, command: Command) {
+        let is_behind = self.bytes > ANSWER_BYTES_SHARED_MAX;
         let before = self.tail.len();
         frame::encode_head(&command, &mut self.tail);
         self.bytes += self.tail.len() - before + command.body.len();
         let copied = command.body.parts().iter().map(Bytes::len).filter(|bytes| *bytes < COPY_BYTES_MAX);
         self.tail.reserve(copied.sum());
         for part in command.body.into_parts() {
-            if part.len() < COPY_BYTES_MAX || self.bytes > ANSWER_BYTES_SHARED_MAX {
+            if part.len() < COPY_BYTES_MAX || is_behind {
                 self.tail.extend_from_slice(&part);
             } else {
                 self.seal();
@@ -202,11 +203,6 @@ mod tests {
             assert!(queue.tail.capacity() <= TAIL_BYTES_KEPT && queue.chunks.is_empty());
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn a_slow_client_does_not_keep_whole_frames_in_memory() {
