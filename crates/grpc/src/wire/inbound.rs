@@ -1,11 +1,10 @@
 //! Messages of a request that lives long, as they come in.
 
+use base::Share;
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::mpsc::Receiver;
 use tonic::Status;
-
-use crate::budget::Share;
 
 /// A message, and its share of the bytes that have come in and are not worked on.
 pub(crate) struct Arrived {
