@@ -67,9 +67,11 @@ impl Fields {
         Self { text: String::with_capacity(text_bytes), spans: Vec::with_capacity(pairs) }
     }
 
-    /// Room for pairs that stand in a text.
+    /// Room for pairs that stand in a text, and for some text more.
     pub(crate) fn over(text: &str, pairs: usize) -> Self {
-        Self { text: text.to_owned(), spans: Vec::with_capacity(pairs) }
+        let mut fields = Self::with_capacity(text.len() * 5 / 4, pairs);
+        fields.text.push_str(text);
+        fields
     }
 
     /// About what the fields take in a JSON header: texts, quotes and separators.

@@ -141,15 +141,23 @@ impl<'a> Scanner<'a> {
     }
 
     fn number(&mut self) -> Option<i32> {
-        let start = self.at;
-        let bytes = self.text.as_bytes();
-        self.at += usize::from(bytes.get(start) == Some(&b'-'));
-        let digits = self.at;
-        while bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.at += 1;
+        let text = self.text.as_bytes().get(self.at..)?;
+        let is_negative = text.first() == Some(&b'-');
+        let digits = text.get(usize::from(is_negative)..)?;
+        let (mut number, mut count) = (0_i64, 0);
+        while let Some(digit @ b'0'..=b'9') = digits.get(count) {
+            number = number * 10 + i64::from(digit - b'0');
+            count += 1;
+            if count > 10 {
+                return None;
+            }
         }
-        let has_idle_zero = bytes.get(digits) == Some(&b'0') && (self.at - start) > 1;
-        if has_idle_zero { None } else { self.text.get(start..self.at)?.parse().ok() }
+        let has_idle_zero = digits.first() == Some(&b'0') && (is_negative || count > 1);
+        if count == 0 || has_idle_zero {
+            return None;
+        }
+        self.at += usize::from(is_negative) + count;
+        i32::try_from(if is_negative { -number } else { number }).ok()
     }
 
     /// The fields stay where they stand in a copy of the header; only what was escaped is written behind it.
@@ -173,36 +181,45 @@ impl<'a> Scanner<'a> {
     }
 
     /// Where in the fields' text a string stands.
+    #[inline]
     fn string(&mut self, fields: &mut Fields) -> Option<Range<usize>> {
-        self.take(b'"')?;
-        let mut plain = self.plain()?;
-        let mut end = self.next()?;
-        if end == b'"' {
-            return Some(plain);
+        let (quote, rest) = self.text.as_bytes().get(self.at..)?.split_first()?;
+        let (start, len) = (self.at + 1, plain_len(rest));
+        if (*quote, rest.get(len)) == (b'"', Some(&b'"')) {
+            self.at = start + len + 1;
+            return Some(start..start + len);
         }
+        self.escaped_string(fields)
+    }
+
+    /// Writes what a string with escapes says behind the text of the fields.
+    #[cold]
+    #[inline(never)]
+    fn escaped_string(&mut self, fields: &mut Fields) -> Option<Range<usize>> {
+        self.take(b'"')?;
         let start = fields.text_mut().len();
         loop {
+            let plain = self.plain()?;
             fields.text_mut().push_str(self.text.get(plain)?);
-            match end {
+            match self.next()? {
                 b'"' => return Some(start..fields.text_mut().len()),
                 b'\\' => fields.text_mut().push(self.escaped()?),
                 _ => return None,
             }
-            plain = self.plain()?;
-            end = self.next()?;
         }
     }
 
     fn escaped(&mut self) -> Option<char> {
         Some(match self.next()? {
             b'u' => {
-                let digits = self.text.get(self.at..self.at + 4)?;
-                if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                    return None;
-                }
+                let digits = self.text.as_bytes().get(self.at..)?.first_chunk::<4>()?;
                 self.at += 4;
+                let mut code = 0;
+                for digit in digits {
+                    code = code << 4 | char::from(*digit).to_digit(16)?;
+                }
                 // Halves of a pair are rare: the general parser joins them.
-                char::from_u32(u32::from_str_radix(digits, 16).ok()?)?
+                char::from_u32(code)?
             }
             b'n' => '\n',
             b'r' => '\r',
@@ -219,20 +236,22 @@ impl<'a> Scanner<'a> {
 /// Eight at a time; of the eight, the lowest mark is exact.
 fn plain_len(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_le_bytes([0x01; 8]);
-    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (n, word) in words.iter().enumerate() {
+    const HIGHS: u64 = ONES << 7;
+    const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
+    const BACKSLASHES: u64 = u64::from_le_bytes([b'\\'; 8]);
+    let mut rest = bytes;
+    while let Some((word, tail)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
-        let quote = ONES * u64::from(b'"');
-        let backslash = ONES * u64::from(b'\\');
-        let marks = below(word, 0x20) | below(word ^ quote, 1) | below(word ^ backslash, 1);
+        let less = |bytes: u64, limit: u64| bytes.wrapping_sub(ONES * limit);
+        let low = less(word ^ QUOTES, 1) | less(word ^ BACKSLASHES, 1) | less(word, 0x20);
+        let marks = low & !word & HIGHS;
         if marks != 0 {
-            return n * 8 + marks.trailing_zeros() as usize / 8;
+            return bytes.len() - rest.len() + marks.trailing_zeros() as usize / 8;
         }
+        rest = tail;
     }
     let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    bytes.len() - tail.len() + tail.iter().position(special).unwrap_or(tail.len())
+    bytes.len() - rest.len() + rest.iter().position(special).unwrap_or(rest.len())
 }
 
 /// Appends a header.
@@ -351,6 +370,8 @@ mod tests {
         let mut again = Vec::new();
         encode(&command, &mut again);
         assert_eq!(std::str::from_utf8(&again), Ok(JAVA));
+        let least = plain(br#"{"code":-2147483648,"opaque":0}"#).expect("of the usual shape");
+        assert_eq!((least.code, least.opaque), (i32::MIN, 0));
         let none = plain(br#"{"code":1,"extFields":{}}"#).expect("of the usual shape");
         assert!(none.fields.is_empty());
     }
@@ -367,6 +388,8 @@ mod tests {
             r#"{"code":1,"extFields":{"a\":"1"}}"#,
             r#"{"code":1.0}"#,
             r#"{"code":2147483648}"#,
+            r#"{"code":-2147483649}"#,
+            r#"{"code":10000000000000000000000}"#,
             r#"{"code":1,"code":2}"#,
             r#"{"opaque":1}"#,
             r#"{"code":1,"extFields":null}"#,
