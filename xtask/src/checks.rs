@@ -1,7 +1,7 @@
 //! Every check of the project in one command, cheapest first; the first failure ends it.
 use crate::{
     CASES_AT_ONCE, E2eOptions, KillOptions, ServerKind, SqlOptions, TestOptions, e2e, kill, paths, process,
-    soak, sql,
+    sql,
 };
 use anyhow::Result;
 use std::process::{Command, ExitCode};
@@ -25,11 +25,6 @@ const CARGO_CHECKS: [(&str, &[&str]); 4] = [
 pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
     for (name, arguments) in CARGO_CHECKS {
         cargo(name, arguments)?;
-    }
-    announce("memory budget under load");
-    let verdict = soak::run(&soak::Options::short("dev"))?;
-    if verdict != ExitCode::SUCCESS {
-        return Ok(verdict);
     }
     if options.without_clients {
         return Ok(ExitCode::SUCCESS);

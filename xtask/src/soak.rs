@@ -51,18 +51,6 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The form that runs with all other checks.
-    pub(crate) fn short(profile: &str) -> Self {
-        Self {
-            minutes: 0,
-            seconds: Some(30),
-            round_seconds: 10,
-            budget_mib: 256,
-            profile: profile.to_owned(),
-            binary: None,
-        }
-    }
-
     fn duration(&self) -> Duration {
         Duration::from_secs(self.seconds.unwrap_or(self.minutes * 60))
     }
