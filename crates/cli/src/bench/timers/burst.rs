@@ -19,6 +19,15 @@ const PATIENCE_MS: i64 = 30_000;
 const LOOK: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// How often a consumer settles: a 4.x client commits its offsets every 5 s, one of 5.x acknowledges
+/// what it has handled.
+const fn settles_every(protocol: Protocol) -> Duration {
+    match protocol {
+        Protocol::Remoting => Duration::from_secs(5),
+        Protocol::Grpc => Duration::ZERO,
+    }
+}
+
 /// Who receives.
 pub(super) struct Consumers {
     pub(super) run: Arc<Run>,
@@ -119,6 +128,7 @@ async fn work(
     (worker, workers): (usize, usize),
 ) -> Result<()> {
     let (mut here, mut in_log) = (Latencies::new(), Latencies::new());
+    let (mut unsettled, mut settled_at) = (Vec::new(), run.now());
     while !burst.is_over(run.doors.clock.now_ms()) {
         let answer = tokio::select! {
             answer = wire.receive(worker, workers) => answer,
@@ -128,7 +138,13 @@ async fn work(
             Ok(taken) if taken.is_empty() => Ok(()),
             Ok(taken) => {
                 burst.take(&taken, &run, &mut here, &mut in_log);
-                wire.settle(taken).await
+                unsettled.extend(taken);
+                if run.now().saturating_sub(settled_at) >= settles_every(run.args.protocol) {
+                    settled_at = run.now();
+                    wire.settle(std::mem::take(&mut unsettled)).await
+                } else {
+                    Ok(())
+                }
             }
             Err(error) => Err(error),
         };
@@ -139,7 +155,7 @@ async fn work(
     }
     burst.here.merge(here);
     burst.in_log.merge(in_log);
-    Ok(())
+    wire.settle(unsettled).await
 }
 
 /// A receive waits long; the end does not wait for it.
