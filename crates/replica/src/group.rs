@@ -19,7 +19,9 @@ use tokio::sync::oneshot;
 
 use crate::config::{Flush, ReplicaConfig};
 use crate::error::{OpenError, ProposeError};
-use crate::limits::{FRAME_BYTES_SOFT_MAX, FRAME_RECORDS_SOFT_MAX};
+use crate::limits::{
+    CHECKPOINT_CHANGES_MAX, CHECKPOINT_CHANGES_QUIET, FRAME_BYTES_SOFT_MAX, FRAME_RECORDS_SOFT_MAX,
+};
 use crate::machine::{Decision, Machine, Proposal};
 use crate::metrics::Metrics;
 
@@ -29,6 +31,8 @@ pub const KIND_EPOCH_START: u8 = 255;
 const HOUSEKEEPING_MS: i64 = 1_000;
 /// How often a checkpoint that producers wait for is looked at.
 const JOB_LOOK_MS: i64 = 5;
+/// The log counts as quiet after so many looks at an end that stays.
+const QUIET_LOOKS: u32 = 5;
 /// Between two steps of keeping what must survive a trim, so that commands come in between.
 const TRIM_PAUSE_MS: i64 = 20;
 
@@ -68,6 +72,9 @@ pub struct Group<M: Machine> {
     merge: Option<Slot>,
     last_flush_ms: i64,
     last_housekeeping_ms: i64,
+    /// The log's end at the last look of the housekeeping, and looks since it moved.
+    quiet_end: Lsn,
+    quiet_looks: u32,
     /// A trim that kept only a part of what must survive goes on then.
     trim_again_ms: Option<i64>,
     refuse_messages: Option<u32>,
@@ -109,6 +116,8 @@ impl<M: Machine> Group<M> {
             merge: None,
             last_flush_ms: doors.clock.now_ms(),
             last_housekeeping_ms: 0,
+            quiet_end: Lsn::ZERO,
+            quiet_looks: 0,
             trim_again_ms: None,
             refuse_messages: None,
             waiting: Vec::new(),
@@ -362,7 +371,9 @@ impl<M: Machine> Group<M> {
         };
         self.trim(now_ms);
         let since = self.store.log.end().get().saturating_sub(self.store.views.checkpoint_lsn().get());
-        if since >= self.checkpoint_bytes {
+        let changes = self.store.views.changes();
+        let is_quiet = self.is_quiet() && changes >= CHECKPOINT_CHANGES_QUIET;
+        if since >= self.checkpoint_bytes || changes >= CHECKPOINT_CHANGES_MAX || is_quiet {
             self.start_checkpoint(now_ms);
         }
         if self.merge.is_none()
@@ -371,6 +382,14 @@ impl<M: Machine> Group<M> {
             let work = move || Background::Merge(job.run().map_err(|e| e.to_string()));
             self.merge = self.in_background("merge", work);
         }
+    }
+
+    /// Whether nothing was written over some looks; this is one.
+    fn is_quiet(&mut self) -> bool {
+        let end = self.store.log.end();
+        self.quiet_looks = if end == self.quiet_end { self.quiet_looks.saturating_add(1) } else { 0 };
+        self.quiet_end = end;
+        self.quiet_looks >= QUIET_LOOKS
     }
 
     fn trim(&mut self, now_ms: i64) {
@@ -521,6 +540,11 @@ pub(crate) fn replay<M: Machine>(store: &mut Store, machine: &mut M) -> Result<(
     machine.attach(store.log.reader(), store.views.reader());
     machine.restore(&store.views.reader())?;
     let from = store.views.checkpoint_lsn().max(store.log.start());
+    let bytes = store.log.end().get().saturating_sub(from.get());
+    if let Err(error) = store.views.learn_ends(bytes) {
+        // What a replay needs of the damaged part it asks for by itself, and fails then.
+        tracing::error!(%error, "a run file is damaged; see `apogee verify`");
+    }
     let Store { log, views, .. } = store;
     let outcome = log.replay(from, log.end(), &mut |record| {
         if record.kind == KIND_EPOCH_START {

@@ -7,3 +7,8 @@ pub const QUEUED_COMMANDS_MAX: usize = 65_536;
 pub const FRAME_BYTES_SOFT_MAX: usize = 4 * 1024 * 1024;
 /// A frame is closed once it holds this many records; its header counts them in 16 bits.
 pub const FRAME_RECORDS_SOFT_MAX: usize = 16_384;
+/// Changes of the views that no checkpoint holds, before one is written whatever the log's length: some
+/// 180 bytes of memory each where all are of different streams, and the work of a replay.
+pub const CHECKPOINT_CHANGES_MAX: u64 = 256 * 1024;
+/// The same, once nothing is written any more: then memory and a quick start are worth it sooner.
+pub const CHECKPOINT_CHANGES_QUIET: u64 = 4 * 1024;

@@ -9,6 +9,12 @@ pub const FRAME_BYTES_FULL: usize = 8 * 1024 * 1024;
 pub const FRAME_RECORDS_MAX: usize = u16::MAX as usize;
 /// Bytes read at once by recovery, replay and verification.
 pub const SCAN_BYTES: usize = 1024 * 1024;
+/// A background file is made durable piece by piece while it is written: a flush of the log that falls
+/// into the flush of a whole file would wait for all of it.
+pub const SYNC_STEP_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes of a replay per stream in the run files from which on it learns the ends of all streams before
+/// it begins: below, it meets too few of them.
+pub const LEARN_REPLAY_BYTES_PER_STREAM: u64 = 8;
 /// Cold reads closer together than this become one read: seeking costs more than the gap.
 pub const COALESCE_GAP_BYTES: u64 = 16 * 1024;
 /// A coalesced cold read stops growing here, so that one reader cannot take the pool for long.

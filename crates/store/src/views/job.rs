@@ -28,7 +28,7 @@ pub struct CheckpointJob {
     boundary: Boundary,
     streams: Vec<Arc<Generation>>,
     objects: Arc<Objects>,
-    keys: Arc<KeyGeneration>,
+    keys: Vec<Arc<KeyGeneration>>,
     token: Arc<Token>,
 }
 
@@ -112,6 +112,8 @@ impl CheckpointJob {
             Edit { checkpoint: Some((self.at, chain)), add_run: run, add_keys: keys, ..Edit::default() };
         self.shared.commit(edit)?;
         self.shared.live.remember_ends(&self.streams);
+        // Here and not by the owner: freeing very many streams takes longer than it may wait.
+        self.shared.drop_frozen();
         Ok(run_bytes + key_bytes)
     }
 
@@ -151,10 +153,10 @@ impl CheckpointJob {
     }
 
     fn write_keys(&self) -> Result<(Option<KeyFileMeta>, u64), JobError> {
-        if self.keys.entries.is_empty() {
+        let mut sorted = self.keys.iter().flat_map(|part| part.entries.iter().copied()).collect::<Vec<_>>();
+        if sorted.is_empty() {
             return Ok((None, 0));
         }
-        let mut sorted = self.keys.entries.clone();
         sorted.sort_unstable();
         sorted.dedup();
         let id = self.shared.take_id();

@@ -18,7 +18,7 @@ use model::Lsn;
 use super::live_objects::KeyEntry;
 use crate::codec::{Put, Take, seal, unseal};
 use crate::error::{IoFault, ReadError, at};
-use crate::limits::SCAN_BYTES;
+use crate::limits::{SCAN_BYTES, SYNC_STEP_BYTES};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"APK1");
 const VERSION: u32 = 1;
@@ -96,8 +96,12 @@ impl KeyWriter {
 
     fn write_out(&mut self) -> Result<(), IoFault> {
         self.file.write_at(&self.out, self.written).map_err(at(&self.path))?;
+        let before = self.written;
         self.written += self.out.len() as u64;
         self.out.clear();
+        if before / SYNC_STEP_BYTES != self.written / SYNC_STEP_BYTES {
+            self.file.sync().map_err(at(&self.path))?;
+        }
         Ok(())
     }
 

@@ -88,6 +88,8 @@ pub(crate) struct Shard {
     mins_at: Lsn,
     /// Grows whenever what was looked up before may be wrong.
     drops: u64,
+    /// Most ends and first offsets that are remembered.
+    idle_max: usize,
 }
 
 impl Shard {
@@ -102,8 +104,8 @@ impl Shard {
         self.frozen.as_ref()?.get(&stream)
     }
 
-    pub(crate) fn remember_end(&mut self, stream: u64, end: End, max: usize) {
-        if self.idle.len() >= max && !self.idle.contains_key(&stream) {
+    pub(crate) fn remember_end(&mut self, stream: u64, end: End) {
+        if self.idle.len() >= self.idle_max && !self.idle.contains_key(&stream) {
             // Rare, and what is lost can be looked up again: simpler than tracking who is used.
             self.idle.clear();
         }
@@ -125,8 +127,8 @@ impl Shard {
         (self.mins_at == start).then(|| self.mins.get(&stream).copied()).flatten()
     }
 
-    pub(crate) fn remember_min(&mut self, stream: u64, start: Lsn, min: u64, max: usize) {
-        if self.mins_at != start || self.mins.len() >= max {
+    pub(crate) fn remember_min(&mut self, stream: u64, start: Lsn, min: u64) {
+        if self.mins_at != start || self.mins.len() >= self.idle_max {
             self.mins.clear();
             self.mins_at = start;
         }
@@ -166,23 +168,38 @@ impl Shard {
 /// All shards.
 pub(crate) struct LiveStreams {
     shards: Vec<RwLock<Shard>>,
-    idle_per_shard: usize,
+    /// The shard of a hash by its upper bits.
+    places: Box<[u8; PLACES]>,
+}
+
+/// Shares of the hashes that shards are given.
+const PLACES: usize = 4_096;
+
+/// The largest shard gets twice the share of the smallest, with all shares in between: a table doubles
+/// when it is full, and shards of one size would all stand half empty at the same number of streams.
+fn places() -> Box<[u8; PLACES]> {
+    Box::new(std::array::from_fn(|place| {
+        let doubling = (1.0 + place as f64 / PLACES as f64).log2();
+        // Below SHARDS, which is 64.
+        (doubling * SHARDS as f64) as u8
+    }))
 }
 
 impl LiveStreams {
     pub(crate) fn new(idle_max: usize) -> Self {
-        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
-        Self { shards, idle_per_shard: (idle_max / SHARDS).max(1) }
+        let places = places();
+        let shard = |shard: usize| {
+            let share = places.iter().filter(|place| usize::from(**place) == shard).count();
+            Shard { idle_max: (idle_max * share / PLACES).max(1), ..Shard::default() }
+        };
+        let shards = (0..SHARDS).map(|i| RwLock::new(shard(i))).collect();
+        Self { shards, places }
     }
 
     pub(crate) fn shard(&self, stream: u64) -> &RwLock<Shard> {
         // The maps inside use the low bits of the same hash.
-        let i = (mix(stream) >> 48) as usize % SHARDS;
-        self.shards.get(i).expect("the index is below the number of shards")
-    }
-
-    pub(crate) fn idle_per_shard(&self) -> usize {
-        self.idle_per_shard
+        let i = self.places.get((mix(stream) >> 48) as usize % PLACES).copied().unwrap_or_default();
+        self.shards.get(usize::from(i)).expect("the index is below the number of shards")
     }
 
     pub(crate) fn freeze(&self) -> Vec<Arc<Generation>> {
@@ -197,9 +214,24 @@ impl LiveStreams {
                 if live.end.next_offset == 0 {
                     shard.idle.remove(stream);
                 } else {
-                    shard.remember_end(*stream, live.end, self.idle_per_shard);
+                    shard.remember_end(*stream, live.end);
                 }
             }
+        }
+    }
+
+    /// Remembers an end unless one is known that is newer, as long as there is room.
+    pub(crate) fn learn_end(&self, stream: u64, end: End) {
+        let mut shard = self.shard(stream).write();
+        if shard.idle.len() < shard.idle_max {
+            shard.idle.entry(stream).or_insert(end);
+        }
+    }
+
+    /// Forgets the ends of streams that were dropped: there may be many.
+    pub(crate) fn forget_dropped(&self) {
+        for shard in &self.shards {
+            shard.write().idle.retain(|_, end| end.next_offset > 0);
         }
     }
 

@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 
 use super::filter::mix;
 use super::live::StreamMap;
+use crate::limits::SHARDS;
 
 /// `None`: removed.
 pub(crate) type Objects = BTreeMap<Box<[u8]>, Option<Bytes>>;
@@ -137,30 +138,11 @@ struct KeyGenerations {
     frozen: Option<Arc<KeyGeneration>>,
 }
 
-/// Keys that were indexed since the last checkpoint.
-#[derive(Default)]
-pub(crate) struct LiveKeys {
-    inner: RwLock<KeyGenerations>,
-}
-
-impl LiveKeys {
-    pub(crate) fn push(&self, hash: u64, lsn: Lsn, time_ms: i64) {
-        self.inner.write().current.push(KeyEntry { hash: mix(hash), lsn, time_ms });
-    }
-
-    /// Appends positions, newest first, until `out` has `max`.
-    pub(crate) fn find(&self, hash: u64, wanted: &dyn Fn(&KeyEntry) -> bool, max: usize, out: &mut Vec<Lsn>) {
-        let inner = self.inner.read();
-        inner.current.find(mix(hash), wanted, max, out);
-        if let Some(frozen) = &inner.frozen {
-            frozen.find(mix(hash), wanted, max, out);
-        }
-    }
-
-    pub(crate) fn freeze(&self) -> Arc<KeyGeneration> {
-        let mut inner = self.inner.write();
-        let current = std::mem::take(&mut inner.current);
-        let frozen = match inner.frozen.take() {
+impl KeyGenerations {
+    /// Moves the current generation to the frozen place, behind what a failed checkpoint left there.
+    fn freeze(&mut self) -> Arc<KeyGeneration> {
+        let current = std::mem::take(&mut self.current);
+        let frozen = match self.frozen.take() {
             None => Arc::new(current),
             Some(left) => {
                 let mut all = Arc::unwrap_or_clone(left);
@@ -168,24 +150,67 @@ impl LiveKeys {
                 Arc::new(all)
             }
         };
-        inner.frozen = Some(Arc::clone(&frozen));
+        self.frozen = Some(Arc::clone(&frozen));
         frozen
+    }
+}
+
+/// Keys that were indexed since the last checkpoint, in parts: a table that doubles stops the owner
+/// for as long as all that is in it takes to move.
+pub(crate) struct LiveKeys {
+    parts: Vec<RwLock<KeyGenerations>>,
+}
+
+impl Default for LiveKeys {
+    fn default() -> Self {
+        Self { parts: (0..SHARDS).map(|_| RwLock::default()).collect() }
+    }
+}
+
+impl LiveKeys {
+    fn part(&self, spread: u64) -> &RwLock<KeyGenerations> {
+        // The maps inside hash anew.
+        let i = (spread >> 48) as usize % SHARDS;
+        self.parts.get(i).expect("the index is below the number of parts")
+    }
+
+    pub(crate) fn push(&self, hash: u64, lsn: Lsn, time_ms: i64) {
+        let hash = mix(hash);
+        self.part(hash).write().current.push(KeyEntry { hash, lsn, time_ms });
+    }
+
+    /// Appends positions, newest first, until `out` has `max`.
+    pub(crate) fn find(&self, hash: u64, wanted: &dyn Fn(&KeyEntry) -> bool, max: usize, out: &mut Vec<Lsn>) {
+        let hash = mix(hash);
+        let part = self.part(hash).read();
+        part.current.find(hash, wanted, max, out);
+        if let Some(frozen) = &part.frozen {
+            frozen.find(hash, wanted, max, out);
+        }
+    }
+
+    pub(crate) fn freeze(&self) -> Vec<Arc<KeyGeneration>> {
+        self.parts.iter().map(|part| part.write().freeze()).collect()
     }
 
     pub(crate) fn drop_frozen(&self) {
-        let frozen = self.inner.write().frozen.take();
-        drop(frozen);
+        for part in &self.parts {
+            let frozen = part.write().frozen.take();
+            drop(frozen);
+        }
     }
 
     pub(crate) fn rewind(&self) {
-        let current = std::mem::take(&mut self.inner.write().current);
-        drop(current);
+        for part in &self.parts {
+            let current = std::mem::take(&mut part.write().current);
+            drop(current);
+        }
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        let inner = self.inner.read();
         let size =
             |g: &KeyGeneration| g.entries.capacity() * 28 + g.newest.capacity() * size_of::<(u64, u32)>();
-        size(&inner.current) + inner.frozen.as_ref().map_or(0, |f| size(f))
+        let part = |part: &KeyGenerations| size(&part.current) + part.frozen.as_ref().map_or(0, |f| size(f));
+        self.parts.iter().map(|p| part(&p.read())).sum()
     }
 }

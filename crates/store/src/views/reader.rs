@@ -275,7 +275,7 @@ impl ViewsReader {
             && shard.drops() == drops
             && self.shared.log.start() == start
         {
-            shard.remember_min(stream, start, min, self.shared.live.idle_per_shard());
+            shard.remember_min(stream, start, min);
         }
         Ok(min.unwrap_or(max))
     }

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::directory::{DirRecord, decode_block};
 use super::entry::{Entry, decode_chunk};
 use super::filter::{Filter, hash_bytes, mix};
+use super::live::End;
 use super::object_block::take_object;
 use super::run_writer::{FOOTER_BYTES, Footer, Part};
 use crate::codec::{Take, unseal};
@@ -153,6 +154,23 @@ impl Run {
     }
 
     // ---- streams
+
+    /// Hands the end of each stream to `f`, reading the directory alone.
+    pub(crate) fn each_end(&self, mut f: impl FnMut(u64, End)) -> Result<(), ReadError> {
+        let mut last: Option<DirRecord> = None;
+        let mut hand = |r: DirRecord| {
+            f(r.stream, End { next_offset: r.next_offset, last_time_ms: r.last_time_ms });
+        };
+        for i in 0..self.stream_blocks.len() {
+            for record in self.dir_block(i)?.unwrap_or_default() {
+                if let Some(before) = last.replace(record).filter(|before| before.stream != record.stream) {
+                    hand(before);
+                }
+            }
+        }
+        last.into_iter().for_each(hand);
+        Ok(())
+    }
 
     fn dir_block(&self, i: usize) -> Result<Option<Vec<DirRecord>>, ReadError> {
         let Some(block) = self.stream_blocks.get(i) else { return Ok(None) };

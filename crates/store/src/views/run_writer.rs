@@ -27,7 +27,7 @@ use super::filter::{Filter, hash_bytes, mix};
 use super::object_block::put_object;
 use crate::codec::{Put, Take, seal, unseal};
 use crate::error::{IoFault, at};
-use crate::limits::{BLOCK_BYTES, CHUNK_ENTRIES_MAX, SCAN_BYTES};
+use crate::limits::{BLOCK_BYTES, CHUNK_ENTRIES_MAX, SCAN_BYTES, SYNC_STEP_BYTES};
 
 pub(crate) const RUN_MAGIC: u32 = u32::from_le_bytes(*b"APR1");
 pub(crate) const RUN_VERSION: u32 = 1;
@@ -276,8 +276,12 @@ impl RunWriter {
 
     fn write_out(&mut self) -> Result<(), IoFault> {
         self.file.write_at(&self.out, self.written).map_err(at(&self.path))?;
+        let before = self.written;
         self.written += self.out.len() as u64;
         self.out.clear();
+        if before / SYNC_STEP_BYTES != self.written / SYNC_STEP_BYTES {
+            self.file.sync().map_err(at(&self.path))?;
+        }
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use super::manifest::{Manifest, save};
 use super::run::{Run, parse_run_name, run_name};
 use crate::config::StoreConfig;
 use crate::error::{IoFault, OpenError, ReadError, at};
+use crate::limits::LEARN_REPLAY_BYTES_PER_STREAM;
 use crate::log::shared::LogShared;
 
 /// The immutable files that make up the views, replaced as a whole.
@@ -94,6 +95,13 @@ impl ViewsShared {
         self.files.load_full()
     }
 
+    /// Forgets what was frozen, which the run files hold by now.
+    pub(crate) fn drop_frozen(&self) {
+        self.live.drop_frozen();
+        self.objects.drop_frozen();
+        self.keys.drop_frozen();
+    }
+
     pub(crate) fn take_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
@@ -110,6 +118,20 @@ impl ViewsShared {
             }
         }
         Ok(End::default())
+    }
+
+    /// Learns the ends of all streams, newest run first, as far as memory may hold them.
+    pub(crate) fn learn_ends(&self, replay_bytes: u64) -> Result<(), ReadError> {
+        let runs = &self.files.load().runs;
+        let streams: u64 = runs.iter().map(|run| run.footer.streams).sum();
+        if replay_bytes < streams.saturating_mul(LEARN_REPLAY_BYTES_PER_STREAM) {
+            return Ok(());
+        }
+        for run in runs.iter().rev() {
+            run.each_end(|stream, end| self.live.learn_end(stream, end))?;
+        }
+        self.live.forget_dropped();
+        Ok(())
     }
 
     /// Makes an edit durable, then visible, then removes the files that are no longer named.

@@ -193,6 +193,7 @@ impl World {
     fn replay(&mut self, from: Lsn) {
         let store = self.store.as_mut().expect("open");
         let (log, views) = (&store.log, &mut store.views);
+        views.learn_ends(u64::MAX).expect("whole run files");
         log.replay(from, log.end(), &mut |r| -> Result<(), ReplayError> {
             apply(views, None, r.lsn, r.len, &Change::decode(r.payload));
             Ok(())
@@ -448,13 +449,60 @@ fn two_hundred_thousand_idle_streams_cost_little() {
     assert!(reader.disk_bytes() < STREAMS * 256, "{} bytes of disk", reader.disk_bytes());
     drop((store, reader));
     disk.crash();
-    let store = Store::open(&disk.doors(), Path::new("/v"), &config, Repair::Refuse).expect("open");
+    let mut store = Store::open(&disk.doors(), Path::new("/v"), &config, Repair::Refuse).expect("open");
     let reader = store.views.reader();
     assert_eq!(reader.streams_in_memory(), (0, 0));
+    store.views.learn_ends(STREAMS).expect("whole run files");
+    assert_eq!(reader.streams_in_memory(), (0, 0), "a short replay looks up what it meets");
+    store.views.learn_ends(u64::MAX).expect("whole run files");
+    assert_eq!(reader.streams_in_memory(), (0, STREAMS as usize));
     assert!((0..STREAMS).step_by(997).all(|n| store.views.next_offset(StreamId(n)) == 2));
     let mut out = Vec::new();
     reader.read(StreamId(5), 0, 10, Lsn(u64::MAX), &mut out).expect("read");
     assert_eq!(out.iter().map(|e| e.offset).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn no_number_of_idle_streams_is_an_unlucky_one() {
+    let disk = Arc::new(TestDisk::default());
+    let config = StoreConfig::default();
+    let mut store = Store::open(&disk.doors(), Path::new("/v"), &config, Repair::Refuse).expect("open");
+    for step in 1..=20 {
+        let streams = step * 10_000_u64;
+        for stream in streams - 10_000..streams {
+            let entry = NewEntry { lsn: Lsn(stream), len: 100, tag: 1, time_ms: 1, count: 1, flags: 0 };
+            store.views.append(StreamId(stream), entry);
+        }
+        let done = store.views.checkpoint_begin(Lsn::ZERO).run().expect("checkpoint");
+        store.views.checkpoint_finish(done);
+        let reader = store.views.reader();
+        assert_eq!(reader.streams_in_memory(), (0, streams as usize));
+        let each = reader.memory_bytes() as f64 / streams as f64;
+        // Of a table that is full between a half and wholly, on average: 25 bytes / 0.6.
+        assert!(each < 50.0, "{each} bytes for each of {streams}");
+    }
+}
+
+#[test]
+fn changes_count_until_a_checkpoint_holds_them() {
+    let mut world = World::new();
+    for stream in 0..7 {
+        world.change(&Change::Append { stream, count: 1, gap_ms: 1 });
+    }
+    world.change(&Change::Put(1, vec![1]));
+    world.change(&Change::Key(1));
+    let store = world.store();
+    assert_eq!(store.views.changes(), 8);
+    let job = store.views.checkpoint_begin(store.log.end());
+    world.change(&Change::Drop(3));
+    let store = world.store();
+    assert_eq!(store.views.changes(), 9);
+    let done = job.run().expect("checkpoint");
+    assert_eq!(store.views.reader().streams_in_memory().0, 1, "what the run holds is let go at once");
+    store.views.checkpoint_finish(done);
+    assert_eq!(store.views.changes(), 1);
+    world.step(&Step::FailedCheckpoint);
+    assert_eq!(world.store().views.changes(), 1, "a failed checkpoint holds nothing");
 }
 
 #[test]
