@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use replica::{Group, Handle, OpenError, ReplicaConfig};
 use store::{Boundary, Bounds, Entry, LogReader, Repair, StoreConfig, ViewsReader};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::config::BrokerConfig;
 use crate::error::Failed;
@@ -65,6 +65,8 @@ pub struct Broker {
     pub(crate) order_metrics: OrderMetrics,
     pub(crate) lite: Arc<LiteHub>,
     pub(crate) lite_metrics: LiteMetrics,
+    /// Has lite topics looked for that are over, before the time has come.
+    pub(crate) lite_sweep: Arc<Notify>,
     handle: Handle<BrokerMachine>,
     group_metrics: replica::Metrics,
     store_metrics: Arc<store::Metrics>,
@@ -119,6 +121,7 @@ impl Broker {
             order_metrics: OrderMetrics::default(),
             lite,
             lite_metrics,
+            lite_sweep: Arc::default(),
             handle,
             group_metrics,
             store_metrics,

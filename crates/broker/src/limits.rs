@@ -71,6 +71,11 @@ pub const ORDERED_LOOK_AHEAD_MAX: usize = 4_096;
 pub const ENTRIES_PER_STEP: usize = 32;
 /// How often a receive call chooses anew at once because its choice did not stand, before it waits.
 pub const VOID_CHOICES_MAX: u32 = 8;
+/// Changed cursors that are kept for the next checkpoint to write: it stops the group's thread for about
+/// a microsecond each.
+pub const CURSORS_KEPT_MAX: usize = 4_096;
+/// Changed cursors beyond these that one command writes ahead of the checkpoint, at most.
+pub const CURSORS_PER_COMMAND: usize = 64;
 /// Dead letters that one call of the admin operation sends again.
 pub const DEAD_LETTERS_PER_CALL_MAX: usize = 1_000;
 /// Delays in a group's list: clients get the list with their settings.

@@ -10,7 +10,6 @@ use super::Run;
 use crate::broker::Broker;
 use crate::error::Failed;
 use crate::machine::state::Topic;
-use crate::streams;
 
 impl Run for TopicGet {
     async fn run(
@@ -27,11 +26,10 @@ impl Run for TopicGet {
 }
 
 fn groups_of(broker: &Broker, topic: &Arc<Topic>) -> Vec<GroupName> {
-    let keys = broker.state.cursor_keys().into_iter();
-    let of_topic = keys.filter(|key| streams::queue_of(key.stream).is_some_and(|(id, _)| id == topic.id));
-    let with_progress =
-        of_topic.filter_map(|key| broker.state.group_by_id(key.group_id)).map(|g| g.config.name.clone());
-    let mut groups: BTreeSet<GroupName> = with_progress.collect();
+    let keys = broker.state.cursor_keys_of(topic.id);
+    let ids: BTreeSet<u32> = keys.iter().map(|key| key.group_id).collect();
+    let with_progress = ids.iter().filter_map(|id| broker.state.group_by_id(*id));
+    let mut groups: BTreeSet<GroupName> = with_progress.map(|group| group.config.name.clone()).collect();
     groups.extend(broker.members.groups_of_topic(&topic.config.name));
     groups.into_iter().collect()
 }

@@ -1,4 +1,4 @@
-//! Expiry: lite topics that were idle for too long, and those whose parent is gone, are ended; clients
+//! Expiry: lite topics that were idle for too long are ended, and at once those whose parent was deleted; clients
 //! that fell silent are forgotten. Looks through one of 256 parts of a parent at a time.
 
 use std::sync::Arc;
@@ -27,9 +27,14 @@ impl Broker {
         let broker = Arc::downgrade(self);
         let clock = Arc::clone(&self.doors.clock);
         let every = Duration::from_millis(self.config.lite_sweep_interval_ms.max(1));
+        let asked = Arc::clone(&self.lite_sweep);
         let sweep = async move {
             loop {
-                clock.sleep(every).await;
+                tokio::select! {
+                    biased;
+                    () = asked.notified() => {}
+                    () = clock.sleep(every) => {}
+                }
                 let Some(broker) = broker.upgrade() else { return };
                 if let Err(error) = broker.sweep_lite().await {
                     tracing::warn!(error, "idle lite topics could not be looked for; trying again later");

@@ -15,7 +15,6 @@ use super::records::{
 };
 use super::state::CursorKey;
 use super::{BrokerMachine, Touch};
-use crate::streams;
 
 /// An index entry to be, and what is indexed with it.
 struct Visible<'a> {
@@ -216,8 +215,8 @@ impl BrokerMachine {
                 if config.dedup().is_none() && self.dedup.knows(id) {
                     self.dedup.forget_topic(id);
                 }
+                super::objects::store_topic(id, &config, views);
                 self.state.put_topic(id, config);
-                self.dirty.topics.insert(id);
             }
             Catalogue::TopicDelete { id } => self.apply_topic_delete(views, id),
             Catalogue::GroupPut { id, config } => {
@@ -239,15 +238,13 @@ impl BrokerMachine {
     fn apply_topic_delete(&mut self, views: &mut Views, id: u32) {
         let Some(topic) = self.state.delete_topic(id) else { return };
         views.remove_object(&super::objects::topic_key(&topic.config.name));
-        self.dirty.topics.remove(&id);
         if self.dedup.knows(id) {
             self.dedup.forget_topic(id);
         }
-        for key in self.state.cursor_keys() {
-            if streams::queue_of(key.stream).is_some_and(|(topic_id, _)| topic_id == id) {
-                self.drop_cursor(views, key);
-            }
+        for key in self.state.cursor_keys_of(id) {
+            self.drop_cursor(views, key);
         }
+        self.state.forget_readers(id);
         for queue in 0..topic.config.queues() {
             views.drop_stream(topic.stream(model::QueueId(queue)));
         }
@@ -263,6 +260,7 @@ impl BrokerMachine {
             for key in self.state.cursor_keys().into_iter().filter(|key| key.group_id == id) {
                 self.drop_cursor(views, key);
             }
+            self.state.forget_reader(id);
         } else {
             let key = super::objects::retired_group_key(&group.config.name);
             views.put_object(&key, &id.to_le_bytes());

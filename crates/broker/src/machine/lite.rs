@@ -44,6 +44,8 @@ const CURSOR_PREFIX: &[u8] = b"q/";
 pub(super) struct LiteState {
     /// Cursors in lite topics that are in memory, or are known not to be.
     resident: BTreeSet<(StreamId, u32)>,
+    /// Groups that may have cursors in lite topics: what ends one looks for theirs, and not through all.
+    groups: BTreeSet<u32>,
     /// Cursors of lite topics that are about to end.
     ending: BTreeMap<StreamId, BTreeSet<CursorKey>>,
     counts_are_dirty: bool,
@@ -128,10 +130,6 @@ pub(crate) fn stream_of_name_key(key: &[u8]) -> Option<StreamId> {
 /// The key of a cursor in a lite topic.
 pub(crate) fn cursor_key(key: CursorKey) -> Vec<u8> {
     [CURSOR_PREFIX, &key.stream.get().to_be_bytes(), &key.group_id.to_be_bytes()].concat()
-}
-
-fn cursors_prefix(stream: StreamId) -> Vec<u8> {
-    [CURSOR_PREFIX, &stream.get().to_be_bytes()].concat()
 }
 
 fn parse_cursor_key(key: &[u8]) -> Result<CursorKey, Short> {
@@ -253,6 +251,7 @@ impl BrokerMachine {
             return Ok(());
         }
         let views = self.views.as_ref().ok_or("the views are not attached")?;
+        self.lite.groups.insert(key.group_id);
         if let Some(cursor) = stored_cursor(views, key)? {
             *self.state.cursor_or_new(key).cursor.lock() = cursor;
         }
@@ -318,16 +317,15 @@ impl BrokerMachine {
         let mut keys: BTreeSet<CursorKey> =
             resident.map(|(stream, group_id)| CursorKey { group_id: *group_id, stream: *stream }).collect();
         let views = self.views.as_ref().ok_or("the views are not attached")?;
-        let mut bad = None;
-        let scanned =
-            views.scan_objects(&cursors_prefix(stream), &mut |key, _| match parse_cursor_key(key) {
-                Ok(key) => {
-                    keys.insert(key);
-                }
-                Err(error) => bad = Some(error.to_string()),
-            });
-        scanned.map_err(|error| error.to_string())?;
-        bad.map_or(Ok(keys), Err)
+        // One look for each group: a scan reads a block of every run file, a look almost none.
+        for group_id in &self.lite.groups {
+            let key = CursorKey { group_id: *group_id, stream };
+            let stored = views.object(&cursor_key(key)).map_err(|error| error.to_string())?;
+            if stored.is_some() {
+                keys.insert(key);
+            }
+        }
+        Ok(keys)
     }
 
     // === checkpoints ===
@@ -371,10 +369,11 @@ impl BrokerMachine {
     /// Of the cursors in lite topics only those come into memory that have something in flight.
     pub(super) fn load_lite_cursor(&mut self, key: &[u8], value: &[u8]) -> Result<(), Short> {
         let cursor = Cursor::decode(&mut Reader(value))?;
+        let key = parse_cursor_key(key)?;
+        self.lite.groups.insert(key.group_id);
         if is_idle(&cursor) {
             return Ok(());
         }
-        let key = parse_cursor_key(key)?;
         self.watch_deadline(key, cursor.first_deadline_ms());
         self.lite.resident.insert((key.stream, key.group_id));
         *self.state.cursor_or_new(key).cursor.lock() = cursor;
@@ -422,6 +421,5 @@ mod tests {
         assert_eq!(stream_of_name_key(&key), Some(stream));
         let cursor = CursorKey { group_id: 4, stream };
         assert_eq!(parse_cursor_key(&cursor_key(cursor)), Ok(cursor));
-        assert!(cursor_key(cursor).starts_with(&cursors_prefix(stream)));
     }
 }

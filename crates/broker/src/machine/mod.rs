@@ -48,6 +48,7 @@ pub enum Touch {
     Cursor,
 }
 
+use crate::limits::{CURSORS_KEPT_MAX, CURSORS_PER_COMMAND};
 use crate::timer_metrics::TimerMetrics;
 
 /// Told what became visible. Called on the group's thread: must be quick.
@@ -58,7 +59,6 @@ pub trait CommitListener: Send + 'static {
 /// What a change marked as different from the last checkpoint.
 #[derive(Debug, Default)]
 struct Dirty {
-    topics: BTreeSet<u32>,
     groups: BTreeSet<u32>,
     cursors: BTreeSet<CursorKey>,
     key_values: BTreeSet<(String, String)>,
@@ -164,7 +164,9 @@ impl Machine for BrokerMachine {
     }
 
     fn propose(&mut self, command: Command, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
-        self.propose_command(command, proposal)
+        let decision = self.propose_command(command, proposal);
+        self.store_cursors(CURSORS_KEPT_MAX, CURSORS_PER_COMMAND, proposal.views);
+        decision
     }
 
     fn brings_new(command: &Command) -> bool {

@@ -95,27 +95,22 @@ fn check_format(key: &[u8], format: u32) -> Result<(), ApplyError> {
     Err(damaged(key, other))
 }
 
+/// Writes a topic at once: a checkpoint that had to write very many would stop the group's thread.
+pub(super) fn store_topic(id: u32, config: &TopicConfig, views: &mut Views) {
+    let value = serde_json::to_vec(&Numbered { id, config }).expect("a topic's configuration is plain data");
+    views.put_object(&topic_key(&config.name), &value);
+}
+
 impl BrokerMachine {
     pub(super) fn store_objects(&mut self, views: &mut Views) {
-        for id in std::mem::take(&mut self.dirty.topics) {
-            let Some(topic) = self.state.topic_by_id(id) else { continue };
-            let numbered = Numbered { id, config: &topic.config };
-            let value = serde_json::to_vec(&numbered).expect("a topic's configuration is plain data");
-            views.put_object(&topic_key(&topic.config.name), &value);
-        }
         for id in std::mem::take(&mut self.dirty.groups) {
             let Some(group) = self.state.group_by_id(id) else { continue };
             let numbered = Numbered { id, config: &group.config };
             let value = serde_json::to_vec(&numbered).expect("a group's configuration is plain data");
             views.put_object(&group_key(&group.config.name), &value);
         }
+        self.store_cursors(0, usize::MAX, views);
         let mut bytes = Vec::new();
-        for key in std::mem::take(&mut self.dirty.cursors) {
-            let Some(cell) = self.state.cursor(key) else { continue };
-            bytes.clear();
-            cell.cursor.lock().encode(&mut Writer(&mut bytes));
-            views.put_object(&cursor_key(key), &bytes);
-        }
         for (namespace, key) in std::mem::take(&mut self.dirty.key_values) {
             match self.state.key_value(&namespace, &key) {
                 Some(value) => views.put_object(&key_value_key(&namespace, &key), value.as_bytes()),
@@ -143,6 +138,19 @@ impl BrokerMachine {
             } else {
                 views.remove_object(&day_key(day));
             }
+        }
+    }
+
+    /// Writes changed cursors until only `kept` are left to write, at most `max`. What is written before
+    /// its checkpoint and changes again is written again.
+    pub(super) fn store_cursors(&mut self, kept: usize, max: usize, views: &mut Views) {
+        let mut bytes = Vec::new();
+        for _ in 0..self.dirty.cursors.len().saturating_sub(kept).min(max) {
+            let Some(key) = self.dirty.cursors.pop_first() else { return };
+            let Some(cell) = self.state.cursor(key) else { continue };
+            bytes.clear();
+            cell.cursor.lock().encode(&mut Writer(&mut bytes));
+            views.put_object(&cursor_key(key), &bytes);
         }
     }
 

@@ -70,6 +70,9 @@ struct Catalogue {
     retired_groups: HashMap<GroupName, u32>,
 }
 
+/// Which groups have cursors in a topic, and up to which queue: found without a look at all cursors.
+type Readers = BTreeMap<u32, QueueId>;
+
 const SHARDS: usize = 16;
 
 type CursorShard = RwLock<HashMap<CursorKey, Arc<CursorCell>>>;
@@ -79,6 +82,8 @@ type CursorShard = RwLock<HashMap<CursorKey, Arc<CursorCell>>>;
 pub struct State {
     catalogue: RwLock<Catalogue>,
     cursors: [CursorShard; SHARDS],
+    /// By the number of the topic.
+    readers: Mutex<HashMap<u32, Readers>>,
     /// Half messages that are undecided.
     pub halves: Mutex<Halves>,
     /// Lite topics by the number of their parent.
@@ -91,6 +96,7 @@ impl Default for State {
         Self {
             catalogue: RwLock::default(),
             cursors: std::array::from_fn(|_| RwLock::default()),
+            readers: Mutex::default(),
             halves: Mutex::default(),
             lite_counts: RwLock::default(),
             dedup_metrics: DedupMetrics::default(),
@@ -197,6 +203,20 @@ impl State {
         keys
     }
 
+    /// Keys of all cursors in a topic's queues, sorted.
+    #[must_use]
+    pub fn cursor_keys_of(&self, topic_id: u32) -> Vec<CursorKey> {
+        let readers = self.readers.lock().get(&topic_id).cloned().unwrap_or_default();
+        let of_group = |(group_id, last): (u32, QueueId)| {
+            (0..=last.get()).map(move |queue| {
+                let stream = streams::of_queue(topic_id, QueueId(queue));
+                CursorKey { group_id, stream }
+            })
+        };
+        let keys = readers.into_iter().flat_map(of_group);
+        keys.filter(|key| self.shard(*key).read().contains_key(key)).collect()
+    }
+
     /// Lite topics by the number of their parent, which may be deleted.
     #[must_use]
     pub fn lite_counts(&self) -> BTreeMap<u32, u64> {
@@ -269,10 +289,53 @@ impl State {
         if let Some(cell) = self.cursor(key) {
             return cell;
         }
+        if let Some((topic_id, queue)) = streams::queue_of(key.stream) {
+            let mut readers = self.readers.lock();
+            let last = readers.entry(topic_id).or_default().entry(key.group_id).or_insert(queue);
+            *last = queue.max(*last);
+        }
         Arc::clone(self.shard(key).write().entry(key).or_default())
+    }
+
+    /// After the last cursor of a topic is removed.
+    pub(super) fn forget_readers(&self, topic_id: u32) {
+        self.readers.lock().remove(&topic_id);
+    }
+
+    /// After the last cursor of a group is removed.
+    pub(super) fn forget_reader(&self, group_id: u32) {
+        self.readers.lock().retain(|_, readers| {
+            readers.remove(&group_id);
+            !readers.is_empty()
+        });
     }
 
     pub(super) fn remove_cursor(&self, key: CursorKey) {
         self.shard(key).write().remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(group_id: u32, topic_id: u32, queue: u32) -> CursorKey {
+        CursorKey { group_id, stream: streams::of_queue(topic_id, QueueId(queue)) }
+    }
+
+    #[test]
+    fn the_cursors_of_a_topic_are_found_without_the_others() {
+        let state = State::default();
+        for key in [key(1, 7, 0), key(1, 7, 5), key(2, 7, 3), key(2, 8, 0)] {
+            state.cursor_or_new(key);
+        }
+        assert_eq!(state.cursor_keys_of(7), [key(1, 7, 0), key(1, 7, 5), key(2, 7, 3)]);
+        state.remove_cursor(key(1, 7, 5));
+        assert_eq!(state.cursor_keys_of(7), [key(1, 7, 0), key(2, 7, 3)]);
+        state.forget_reader(1);
+        assert_eq!(state.cursor_keys_of(7), [key(2, 7, 3)]);
+        state.forget_readers(7);
+        assert_eq!(state.cursor_keys_of(7), []);
+        assert_eq!(state.cursor_keys_of(8), [key(2, 8, 0)]);
     }
 }
