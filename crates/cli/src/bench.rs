@@ -11,6 +11,7 @@ mod grpc_wire;
 mod pace;
 mod produce;
 mod progress;
+mod queues;
 mod remoting_wire;
 mod report;
 mod start;
@@ -55,9 +56,9 @@ pub struct Args {
     /// Topic; made if it does not exist
     #[arg(long, default_value = "bench")]
     topic: TopicArg,
-    /// Queues of the topic, if it is made
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
-    queues: u32,
+    /// Queues of the topic, if it is made [default: 8; 100 in mode queues]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    queues: Option<u32>,
     /// Consumer group; made if it does not exist
     #[arg(long, default_value = "bench")]
     group: GroupArg,
@@ -87,6 +88,14 @@ pub struct Args {
     runs: u32,
     #[command(flatten)]
     timers: timers::Options,
+    #[command(flatten)]
+    fleet: queues::Options,
+}
+
+impl Args {
+    fn queues(&self) -> u32 {
+        self.queues.unwrap_or(if self.mode == Mode::Queues { 100 } else { 8 })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -101,6 +110,8 @@ enum Mode {
     Start,
     /// Schedule very many timed messages and fire many of them, on a server of their own
     Timers,
+    /// Make, fill, restart and delete very many queues, on a server of its own
+    Queues,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -153,6 +164,11 @@ pub(crate) async fn run(server: &Server, format: Format, mut args: Args) -> Resu
     if args.mode == Mode::Timers {
         return timers::run(format, args).await;
     }
+    if args.mode == Mode::Queues {
+        let Args { connections, in_flight, size, rate, .. } = args;
+        let common = queues::Common { queues: args.queues(), connections, in_flight, size, rate };
+        return queues::run(format, &args.fleet, common).await;
+    }
     if args.count.is_none() && args.duration.is_none() && args.mode != Mode::Drain {
         args.duration = Some(Duration::from_secs(10));
     }
@@ -168,7 +184,7 @@ pub(crate) async fn run(server: &Server, format: Format, mut args: Args) -> Resu
     run.pace.start();
     let progress = progress::show(&run);
     let outcome = match run.args.mode {
-        Mode::Send | Mode::Start | Mode::Timers => produce::all(&run, &wires).await,
+        Mode::Send | Mode::Start | Mode::Timers | Mode::Queues => produce::all(&run, &wires).await,
         Mode::Drain => consume::all(&run, &wires).await,
         Mode::Endtoend => end_to_end(&run, &wires).await,
     };
@@ -180,7 +196,7 @@ pub(crate) async fn run(server: &Server, format: Format, mut args: Args) -> Resu
 
 /// Makes the topic and the group.
 async fn prepare(server: &Server, args: &Args) -> Result<()> {
-    let config = json!({ "read_queues": args.queues, "write_queues": args.queues });
+    let config = json!({ "read_queues": args.queues(), "write_queues": args.queues() });
     match server.put(&format!("{}?update=false", args.topic.path()), &config).await {
         Err(error) if !is_conflict(&error) => return Err(error),
         _ => {}

@@ -127,6 +127,7 @@ mod tests {
             "receive t -g g -n 10 -w 1m --ack --tags a",
             "bench --protocol grpc --mode endtoend --threads 2 --in-flight 4 --size 64 --rate 100 -d 5s",
             "bench -m start --runs 3",
+            "bench -m queues --topics 10 --queues 4 --lite --checks 5",
         ];
         for line in legal {
             let args = Args::try_parse_from(std::iter::once("apogee").chain(line.split(' ')));

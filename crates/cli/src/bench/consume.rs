@@ -19,7 +19,7 @@ pub(crate) async fn all(run: &Arc<Run>, wires: &[Arc<dyn Wire>]) -> Result<()> {
     // A reader of queues keeps an offset for each: more readers than queues have nothing to do.
     let per_wire = match run.args.protocol {
         Protocol::Remoting => {
-            (run.args.queues as usize).div_ceil(wires.len()).min(run.args.in_flight as usize)
+            (run.args.queues() as usize).div_ceil(wires.len()).min(run.args.in_flight as usize)
         }
         Protocol::Grpc => run.args.in_flight as usize,
     };

@@ -36,7 +36,7 @@ pub(crate) async fn connect(run: &Run) -> Result<RemotingWire> {
     let mut offsets = HashMap::new();
     if matches!(run.args.mode, Mode::Endtoend | Mode::Timers) {
         // Before anything is sent: who looked for the end later would miss what came meanwhile.
-        for queue in 0..run.args.queues {
+        for queue in 0..run.args.queues() {
             offsets.insert(queue, client.max_offset(&topic, queue).await?);
         }
     }
@@ -44,7 +44,7 @@ pub(crate) async fn connect(run: &Run) -> Result<RemotingWire> {
         client,
         topic,
         group: run.args.group.0.to_string(),
-        queues: run.args.queues,
+        queues: run.args.queues(),
         offsets: Mutex::new(offsets),
         ids: AtomicU64::new(0),
         id_prefix: run.doors.chance.next_u64(),

@@ -49,6 +49,7 @@ impl Report {
                 Mode::Endtoend => "endtoend",
                 Mode::Start => "start",
                 Mode::Timers => "timers",
+                Mode::Queues => "queues",
             },
             protocol: run.args.protocol.name(),
             connections: run.args.connections,

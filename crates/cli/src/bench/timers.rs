@@ -83,7 +83,7 @@ pub(super) async fn run(format: Format, mut args: Args) -> Result<()> {
 async fn prepare(args: &Args, at: Addresses) -> Result<()> {
     let server = Server::new(&format!("http://{}", at.http), None)?;
     let config = json!({
-        "read_queues": args.queues, "write_queues": args.queues,
+        "read_queues": args.queues(), "write_queues": args.queues(),
         "attributes": { model::topic::ATTRIBUTE_MESSAGE_TYPE: "DELAY" },
     });
     server.put(&args.topic.path(), &config).await?;

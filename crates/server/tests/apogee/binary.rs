@@ -259,3 +259,21 @@ fn the_load_generator_measures() {
         assert_eq!((&both["sent"], &both["received"]), (&200.into(), &200.into()), "{both}");
     }
 }
+
+#[test]
+fn very_many_queues_are_made_filled_restarted_and_deleted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for kind in [&[][..], &["--lite"][..]] {
+        let mut bench = apogee(folder.path());
+        bench.args(["bench", "--json", "-m", "queues", "--topics", "40", "--queues", "50"]).args(kind);
+        let output = bench.args(["--checks", "300", "--size", "64", "-c", "2"]).output().expect("it runs");
+        assert!(output.status.success(), "{kind:?}: {}", text(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!((&report["fill"]["sent"], &report["traffic"]["sent"]), (&2_000.into(), &2_000.into()));
+        for checked in [&report["killed"]["checked"], &report["stopped"]["checked"]] {
+            assert_eq!(checked, 300, "{report}");
+        }
+        assert!(report["deleted_seconds"].as_f64().expect("a number") > 0.0);
+        assert!(is_empty(folder.path()), "it leaves nothing behind");
+    }
+}

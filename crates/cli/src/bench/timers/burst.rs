@@ -68,7 +68,7 @@ impl Burst {
         let Consumers { run, wires } = consumers;
         // A reader of queues keeps an offset for each: more readers than queues have nothing to do.
         let workers = match run.args.protocol {
-            Protocol::Remoting => run.args.queues as usize,
+            Protocol::Remoting => run.args.queues() as usize,
             Protocol::Grpc => wires.len() * run.args.in_flight as usize,
         };
         let tasks = (0..workers).filter_map(|worker| {
