@@ -62,6 +62,12 @@ pub trait DiskFile: Send + Sync {
     /// Cuts or (with zeros) grows the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
+    /// As [`Self::read_exact_at`], if that needs no waiting for the device; `false`: it would, or it
+    /// cannot be told.
+    fn read_now_at(&self, _buf: &mut [u8], _position: u64) -> io::Result<bool> {
+        Ok(false)
+    }
+
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
@@ -168,6 +174,13 @@ impl DiskFile for SystemFile {
                 other => return other,
             }
         }
+    }
+
+    fn read_now_at(&self, buf: &mut [u8], position: u64) -> io::Result<bool> {
+        let len = buf.len();
+        let mut slices = [io::IoSliceMut::new(buf)];
+        let read = rustix::io::preadv2(&self.0, &mut slices, position, rustix::io::ReadWriteFlags::NOWAIT);
+        Ok(read.is_ok_and(|read| read == len))
     }
 
     fn write_at(&self, data: &[u8], position: u64) -> io::Result<()> {

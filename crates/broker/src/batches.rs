@@ -2,10 +2,9 @@
 //! messages of it.
 
 use model::batch::{BatchError, is_batch, parts, unpack};
-use model::filter::tag_hash;
 use model::limits::PROPERTIES_BYTES_MAX;
 use model::verbs::PublishError;
-use model::{MessageKind, NewMessage, Properties, StoredMessage, StreamId, TopicName, properties};
+use model::{MessageKind, NewMessage, StoredMessage, StreamId, TopicName, properties};
 use store::{Entry, LogReader};
 
 use crate::broker::Broker;
@@ -13,7 +12,7 @@ use crate::error::Failed;
 use crate::limits::TAGS_PER_BATCH_MAX;
 use crate::machine::records::{BatchTags, ENTRY_BATCH, KeyHashes};
 use crate::machine::state::State;
-use crate::publish::key_hashes;
+use crate::publish::{FoundBy, KeySpace};
 use crate::resolve::{ResolveError, RetryView, read_entries};
 
 /// What the index needs to know of a batch.
@@ -48,17 +47,20 @@ pub(crate) fn look_into(batch: &NewMessage, topic: &TopicName) -> Result<Inside,
     let parts = parts(batch.body.clone())?;
     let count = u16::try_from(parts.len()).map_err(|_| BatchError::TooMany)?;
     let mut tags = BatchTags::new();
-    let mut keys = key_hashes(topic, &batch.properties);
+    let space = KeySpace::of(topic);
+    let mut keys = space.found_by(&batch.properties.pairs()).keys;
     for part in &parts {
         let bytes = part.properties.as_encoded().len();
         if bytes > PROPERTIES_BYTES_MAX {
             return Err(PublishError::PropertiesTooLarge { bytes, max: PROPERTIES_BYTES_MAX });
         }
-        if MessageKind::of(&part.properties) == MessageKind::Delay {
+        let told = part.properties.pairs();
+        if MessageKind::told_by(&told) == MessageKind::Delay {
             return Err(PublishError::Illegal("a batch cannot hold timed messages".to_owned()));
         }
-        tags.push(tag_of(&part.properties));
-        keys.extend(key_hashes(topic, &part.properties));
+        let FoundBy { tag, keys: of_part } = space.found_by(&told);
+        tags.push(tag);
+        keys.extend(of_part);
     }
     tags.sort_unstable();
     tags.dedup();
@@ -68,10 +70,6 @@ pub(crate) fn look_into(batch: &NewMessage, topic: &TopicName) -> Result<Inside,
     keys.sort_unstable();
     keys.dedup();
     Ok(Inside { count, tags, keys })
-}
-
-fn tag_of(told: &Properties) -> u32 {
-    told.get(properties::TAGS).map_or(0, |tags| tag_hash(tags).cast_unsigned())
 }
 
 /// Tells how many messages a batch holds, as its readers expect.

@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use model::batch::is_batch;
 use model::filter::tag_hash;
 use model::limits::{BODY_BYTES_MAX, PROPERTIES_BYTES_MAX, PUBLISH_MESSAGES_MAX};
+use model::properties::Pairs;
 use model::record::{Placement, encode, encoded_len, offset_id};
 use model::verbs::{AutoCreate, Publish, PublishError, Published, PublishedMessage, QueueChoice};
 use model::{
-    Lsn, MessageKind, NewMessage, Offset, Properties, QueueId, Session, StreamId, TopicConfig, TopicName,
-    properties,
+    Lsn, MessageKind, NewMessage, Offset, QueueId, Session, StreamId, TopicConfig, TopicName, properties,
 };
 use smallvec::SmallVec;
 
@@ -24,6 +24,7 @@ use crate::machine::command::{Command, DueMessage, Outcome, PlacedMessage, Publi
 use crate::machine::lite::LitePublish;
 use crate::machine::records::{EncodedBatch, EncodedMessage, KeyHashes};
 use crate::machine::state::Topic;
+use crate::streams::{FNV1A_OF_NOTHING, fnv1a_on};
 use crate::timing::{Timing, strip_level};
 use crate::transactions;
 
@@ -43,11 +44,13 @@ impl Broker {
         let topic = self.topic_to_write(&request.topic, request.auto_create).await?;
         let keeps = topic.config.keeps_batches();
         let mut request = Publish { messages: singles(request.messages, keeps)?, ..request };
-        for message in &request.messages {
-            check(message, &topic, request.check_kind)?;
+        let told = taken_apart(&request.messages);
+        for (message, told) in request.messages.iter().zip(&told) {
+            check(message, told, &topic, request.check_kind)?;
         }
-        let queue = choose_queue(&topic, request.queue, request.messages.first())?;
-        if request.messages.iter().any(transactions::is_half) {
+        let queue = choose_queue(&topic, request.queue, told.first())?;
+        if request.messages.iter().zip(&told).any(|(message, told)| transactions::is_half(message, told)) {
+            drop(told);
             let half = self.publish_half(session, request, &topic, queue).await?;
             return Ok(Published { entries: vec![half] });
         }
@@ -55,24 +58,32 @@ impl Broker {
         if let [batch] = request.messages.as_slice()
             && is_batch(batch.system_flags)
         {
+            drop(told);
             return self.publish_batch(batch.clone(), &topic, queue, store_host).await;
         }
-        let timing = self.timing(&request.messages)?;
+        let timing = self.timing(&told)?;
         if let Timing::Cancels(id) = &timing {
+            drop(told);
             return self.publish_cancellation(&request.topic, id, queue, store_host).await;
         }
+        let ids: Vec<Option<String>> =
+            told.iter().map(|told| told.get(properties::UNIQUE_ID).map(str::to_owned)).collect();
+        let found_by: SmallVec<[FoundBy; 1]> = {
+            let space = KeySpace::of(&topic.config.name);
+            told.iter().map(|told| space.found_by(told)).collect()
+        };
+        drop(told);
         if matches!(timing, Timing::At(_) | Timing::Each(_)) {
             request.messages.iter_mut().for_each(|message| strip_level(&mut message.properties));
         }
-        let ids: Vec<Option<String>> = request
-            .messages
-            .iter()
-            .map(|m| m.properties.get(properties::UNIQUE_ID).map(str::to_owned))
-            .collect();
         let encoded: SmallVec<[EncodedMessage; 1]> = request
             .messages
             .iter()
-            .map(|message| encode_message(message, &topic.config.name, queue, store_host))
+            .zip(found_by)
+            .map(|(message, FoundBy { tag, keys })| {
+                let bytes = encode_bytes(message, &topic.config.name, queue, store_host);
+                EncodedMessage { bytes, tag, keys }
+            })
             .collect();
         let bytes = encoded.iter().map(|message| message.bytes.len()).sum();
         let stream = topic.stream(queue);
@@ -217,7 +228,17 @@ pub(crate) fn published(
     }
 }
 
-fn check(message: &NewMessage, topic: &Topic, check_kind: bool) -> Result<(), PublishError> {
+/// The properties of each message, taken apart once.
+fn taken_apart(messages: &[NewMessage]) -> SmallVec<[Pairs<'_>; 1]> {
+    messages.iter().map(|message| message.properties.pairs()).collect()
+}
+
+fn check(
+    message: &NewMessage,
+    told: &Pairs<'_>,
+    topic: &Topic,
+    check_kind: bool,
+) -> Result<(), PublishError> {
     let name = &topic.config.name;
     if !topic.config.permission.writable() {
         return Err(PublishError::NotWritable(name.clone()));
@@ -229,11 +250,9 @@ fn check(message: &NewMessage, topic: &Topic, check_kind: bool) -> Result<(), Pu
     if properties > PROPERTIES_BYTES_MAX {
         return Err(PublishError::PropertiesTooLarge { bytes: properties, max: PROPERTIES_BYTES_MAX });
     }
-    let kind = MessageKind::of(&message.properties);
-    let exempt = name.is_retry()
-        || name.is_dead_letters()
-        || message.properties.get(properties::TRANSFER_FLAG).is_some();
+    let exempt = name.is_retry() || name.is_dead_letters() || told.has(properties::TRANSFER_FLAG);
     if check_kind && !exempt {
+        let kind = MessageKind::told_by(told);
         let accepted = topic.config.accepts();
         if !accepted.contains(&kind) {
             let expected: Vec<_> = accepted.iter().map(|kind| kind.name()).collect();
@@ -250,7 +269,7 @@ fn check(message: &NewMessage, topic: &Topic, check_kind: bool) -> Result<(), Pu
 fn choose_queue(
     topic: &Topic,
     choice: QueueChoice,
-    first: Option<&NewMessage>,
+    first: Option<&Pairs<'_>>,
 ) -> Result<QueueId, PublishError> {
     let queues = topic.config.write_queues.max(1);
     match choice {
@@ -259,7 +278,7 @@ fn choose_queue(
             Err(PublishError::QueueOutOfRange { topic: topic.config.name.clone(), queue, queues })
         }
         QueueChoice::Any => {
-            let property = |name| first.and_then(|message: &NewMessage| message.properties.get(name));
+            let property = |name| first.and_then(|told: &Pairs<'_>| told.get(name));
             if let Some(queue) = priority_queue(topic, first) {
                 return Ok(queue);
             }
@@ -275,12 +294,12 @@ fn choose_queue(
 }
 
 /// Where a message goes by its priority: only in a topic of that kind.
-fn priority_queue(topic: &Topic, message: Option<&NewMessage>) -> Option<QueueId> {
-    let message = message.filter(|_| topic.config.is_by_priority())?;
-    if MessageKind::of(&message.properties) != MessageKind::Priority {
+fn priority_queue(topic: &Topic, told: Option<&Pairs<'_>>) -> Option<QueueId> {
+    let told = told.filter(|_| topic.config.is_by_priority())?;
+    if MessageKind::told_by(told) != MessageKind::Priority {
         return None;
     }
-    let priority: u32 = message.properties.get(properties::PRIORITY)?.trim().parse().ok()?;
+    let priority: u32 = told.get(properties::PRIORITY)?.trim().parse().ok()?;
     Some(QueueId(priority.min(topic.config.write_queues.max(1) - 1)))
 }
 
@@ -315,6 +334,11 @@ pub(crate) fn encode_message(
     queue: QueueId,
     store_host: SocketAddr,
 ) -> EncodedMessage {
+    let FoundBy { tag, keys } = KeySpace::of(topic).found_by(&message.properties.pairs());
+    EncodedMessage { bytes: encode_bytes(message, topic, queue, store_host), tag, keys }
+}
+
+fn encode_bytes(message: &NewMessage, topic: &TopicName, queue: QueueId, store_host: SocketAddr) -> Vec<u8> {
     let place = Placement {
         topic: topic.as_str(),
         queue,
@@ -326,26 +350,45 @@ pub(crate) fn encode_message(
     };
     let mut bytes = Vec::with_capacity(encoded_len(message, topic.as_str(), store_host));
     encode(&mut bytes, message, &place);
-    let tag = message.properties.get(properties::TAGS).map_or(0, |tags| tag_hash(tags).cast_unsigned());
-    EncodedMessage { bytes, tag, keys: key_hashes(topic, &message.properties) }
+    bytes
 }
 
-/// What a message is found by: its unique id, each of its keys, and its tag.
-pub(crate) fn key_hashes(topic: &TopicName, properties: &Properties) -> KeyHashes {
-    let unique = properties.get(properties::UNIQUE_ID).into_iter();
-    let keys = properties.get(properties::KEYS).unwrap_or_default().split(' ').filter(|key| !key.is_empty());
-    let all = unique.chain(keys).take(KEYS_PER_MESSAGE_MAX).map(|key| key_hash(topic, key));
-    let tag = properties.get(properties::TAGS).map(|tag| tag_key_hash(topic, tag));
-    all.chain(tag).collect()
+/// What the index knows of a message.
+pub(crate) struct FoundBy {
+    /// Hash of its tag, 0 if it has none.
+    pub(crate) tag: u32,
+    pub(crate) keys: KeyHashes,
 }
 
-/// What a message is found by its tag with; no key has a `#T#` of its own in front.
-pub(crate) fn tag_key_hash(topic: &TopicName, tag: &str) -> u64 {
-    key_hash(topic, &format!("T#{tag}"))
+/// The keys of one topic: each is hashed with the topic's name before it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeySpace {
+    /// Hash of `topic#`.
+    hash: u64,
 }
 
-/// FNV-1a of `topic#key`.
-pub(crate) fn key_hash(topic: &TopicName, key: &str) -> u64 {
-    let bytes = topic.as_str().bytes().chain(std::iter::once(b'#')).chain(key.bytes());
-    crate::streams::fnv1a(bytes)
+impl KeySpace {
+    pub(crate) fn of(topic: &TopicName) -> Self {
+        Self { hash: fnv1a_on(fnv1a_on(FNV1A_OF_NOTHING, topic.as_str().as_bytes()), b"#") }
+    }
+
+    /// Hash of `topic#key`.
+    pub(crate) fn key(self, key: &str) -> u64 {
+        fnv1a_on(self.hash, key.as_bytes())
+    }
+
+    /// Hash of `topic#T#tag`: no key has a `T#` of its own in front.
+    pub(crate) fn tag(self, tag: &str) -> u64 {
+        fnv1a_on(fnv1a_on(self.hash, b"T#"), tag.as_bytes())
+    }
+
+    /// What a message is found by: its unique id, each of its keys, and its tag.
+    pub(crate) fn found_by(self, told: &Pairs<'_>) -> FoundBy {
+        let unique = told.get(properties::UNIQUE_ID).into_iter();
+        let keys = told.get(properties::KEYS).unwrap_or_default().split(' ').filter(|key| !key.is_empty());
+        let tag = told.get(properties::TAGS);
+        let all = unique.chain(keys).take(KEYS_PER_MESSAGE_MAX).map(|key| self.key(key));
+        let keys = all.chain(tag.map(|tag| self.tag(tag))).collect();
+        FoundBy { tag: tag.map_or(0, |tag| tag_hash(tag).cast_unsigned()), keys }
+    }
 }

@@ -9,7 +9,7 @@ use crate::broker::Broker;
 use crate::error::Failed;
 use crate::machine::records::kind;
 use crate::machine::transactions::message_of_half;
-use crate::publish::{key_hash, tag_key_hash};
+use crate::publish::KeySpace;
 use crate::resolve::{ResolveError, RetryView, locate, read_entries};
 
 impl From<ResolveError> for QueryError {
@@ -47,8 +47,8 @@ impl Broker {
             MessageQuery::Key { topic, key, kind, begin_ms, end_ms, max } => {
                 let max = max.clamp(1, QUERY_MESSAGES_MAX);
                 let hash = match kind {
-                    KeyKind::Tag => tag_key_hash(&topic, &key),
-                    KeyKind::Key | KeyKind::UniqueId => key_hash(&topic, &key),
+                    KeyKind::Tag => KeySpace::of(&topic).tag(&key),
+                    KeyKind::Key | KeyKind::UniqueId => KeySpace::of(&topic).key(&key),
                 };
                 let found = self.views.lookup_key(hash, begin_ms, end_ms, max, self.committed());
                 // The newest that there are, the oldest of them first, as the original answers them.

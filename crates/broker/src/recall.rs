@@ -24,7 +24,7 @@ use crate::machine::command::{CancelDueCommand, Command, DueFound, Outcome, Plac
 use crate::machine::due::{MinuteEntry, minute_of};
 use crate::machine::records::{DueCancelled, DuePrefix, kind, timer_hash};
 use crate::machine::timers::minute_entry;
-use crate::publish::{key_hash, published};
+use crate::publish::{KeySpace, published};
 use crate::resolve::message_of;
 use crate::streams;
 
@@ -117,7 +117,7 @@ impl Broker {
 
     /// Cancels what waits under a unique id; answers how many that were.
     pub(crate) async fn cancel_timer(&self, topic: &TopicName, id: &str) -> Result<usize, Failed> {
-        let hash = timer_hash(key_hash(topic, id));
+        let hash = timer_hash(KeySpace::of(topic).key(id));
         for _ in 0..RECALL_TRIES_MAX {
             let seen = self.committed();
             let found = self.find_timers(hash, topic, id, seen)?;

@@ -114,10 +114,6 @@ pub(crate) async fn read_record(log: &LogReader, lsn: Lsn, len: u32) -> Result<B
 }
 
 async fn read_many(log: &LogReader, wants: &[(Lsn, u32)]) -> Vec<Result<Bytes, ReadError>> {
-    let cached: Option<Vec<_>> = wants.iter().map(|(lsn, len)| log.cached(*lsn, *len).map(Ok)).collect();
-    if let Some(cached) = cached {
-        return cached;
-    }
     let mut out = Vec::with_capacity(wants.len());
     log.read_many(wants, &mut out).await;
     out

@@ -32,7 +32,18 @@ pub fn of_lite(parent_id: u32, name: &str) -> StreamId {
 
 /// FNV-1a of 64 bits. What it names stands in the log: it stays as it is.
 pub(crate) fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+    bytes.fold(FNV1A_OF_NOTHING, fnv1a_step)
+}
+
+/// [`fnv1a`] of what was hashed before and of `bytes` after it.
+pub(crate) fn fnv1a_on(before: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(before, |hash, byte| fnv1a_step(hash, *byte))
+}
+
+pub(crate) const FNV1A_OF_NOTHING: u64 = 0xCBF2_9CE4_8422_2325;
+
+const fn fnv1a_step(hash: u64, byte: u8) -> u64 {
+    (hash ^ byte as u64).wrapping_mul(0x0100_0000_01B3)
 }
 
 #[must_use]

@@ -3,8 +3,9 @@
 //! RocketMQ's rules (`HookUtils.handleScheduleMessage`): a delay level beats the timer properties,
 //! seconds beat milliseconds beat a time; what lies in the past is delivered at once.
 
+use model::properties::Pairs;
 use model::verbs::PublishError;
-use model::{MessageKind, NewMessage, Properties, properties};
+use model::{MessageKind, Properties, properties};
 
 use crate::broker::Broker;
 use crate::cron::Recurrence;
@@ -40,10 +41,10 @@ impl Timing {
 
 impl Broker {
     /// When the messages of one call are to be delivered.
-    pub(crate) fn timing(&self, messages: &[NewMessage]) -> Result<Timing, PublishError> {
+    pub(crate) fn timing(&self, messages: &[Pairs<'_>]) -> Result<Timing, PublishError> {
         let (now_ms, delay_max_ms) = (self.now_ms(), self.config.timer_delay_max_ms);
         match messages {
-            [message] => timing(&message.properties, now_ms, delay_max_ms),
+            [told] => timing(told, now_ms, delay_max_ms),
             _ => timing_of_several(messages, now_ms, delay_max_ms),
         }
     }
@@ -51,18 +52,18 @@ impl Broker {
 
 /// Of a batch all messages are timed, or none: what follows from a call is one thing.
 fn timing_of_several(
-    messages: &[NewMessage],
+    messages: &[Pairs<'_>],
     now_ms: i64,
     delay_max_ms: i64,
 ) -> Result<Timing, PublishError> {
-    let is_single = |told: &Properties| {
-        [properties::CRON, properties::TIMER_DELETE_UNIQUE_ID].iter().any(|key| told.get(key).is_some())
+    let is_single = |told: &Pairs<'_>| {
+        [properties::CRON, properties::TIMER_DELETE_UNIQUE_ID].iter().any(|key| told.has(key))
     };
-    if messages.iter().any(|message| is_single(&message.properties)) {
+    if messages.iter().any(is_single) {
         let text = "a batch cannot hold recurring messages or cancellations";
         return Err(PublishError::Illegal(text.to_owned()));
     }
-    let is_timed = |message: &&NewMessage| MessageKind::of(&message.properties) == MessageKind::Delay;
+    let is_timed = |told: &&Pairs<'_>| MessageKind::told_by(told) == MessageKind::Delay;
     let timed = messages.iter().filter(is_timed).count();
     if timed == 0 {
         return Ok(Timing::Now);
@@ -70,14 +71,14 @@ fn timing_of_several(
     if timed < messages.len() {
         return Err(PublishError::Illegal("a batch holds timed messages only, or none".to_owned()));
     }
-    let time = |message: &NewMessage| {
-        let due_ms = due_ms(&message.properties, now_ms, delay_max_ms)?;
+    let time = |told: &Pairs<'_>| {
+        let due_ms = due_ms(told, now_ms, delay_max_ms)?;
         Ok(due_ms.filter(|due_ms| *due_ms > now_ms))
     };
     messages.iter().map(time).collect::<Result<_, _>>().map(Timing::Each)
 }
 
-fn timing(properties: &Properties, now_ms: i64, delay_max_ms: i64) -> Result<Timing, PublishError> {
+fn timing(properties: &Pairs<'_>, now_ms: i64, delay_max_ms: i64) -> Result<Timing, PublishError> {
     let due_ms = due_ms(properties, now_ms, delay_max_ms)?;
     if let Some(due_ms) = due_ms
         && let Some(id) = properties.get(properties::TIMER_DELETE_UNIQUE_ID)
@@ -113,7 +114,7 @@ fn too_far(delay_max_ms: i64) -> PublishError {
 
 /// When a message is to be delivered, if it says so. Not above the farthest allowed.
 pub(crate) fn due_ms(
-    properties: &Properties,
+    properties: &Pairs<'_>,
     now_ms: i64,
     delay_max_ms: i64,
 ) -> Result<Option<i64>, PublishError> {
@@ -169,7 +170,7 @@ mod tests {
     fn of(pairs: &[(&str, &str)]) -> Result<Timing, String> {
         let mut properties = Properties::new();
         pairs.iter().for_each(|(key, value)| properties.push(key, value));
-        timing(&properties, NOW_MS, MAX_MS).map_err(|error| error.to_string())
+        timing(&properties.pairs(), NOW_MS, MAX_MS).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -220,20 +221,13 @@ mod tests {
     #[test]
     fn of_several_each_has_its_time() {
         let several = |all: &[&[(&str, &str)]]| {
-            let message = |pairs: &&[(&str, &str)]| {
+            let told = |pairs: &&[(&str, &str)]| {
                 let mut properties = Properties::new();
                 pairs.iter().for_each(|(key, value)| properties.push(key, value));
-                NewMessage {
-                    body: "x".into(),
-                    properties,
-                    flag: 0,
-                    system_flags: 0,
-                    born_ms: 0,
-                    born_host: ([127, 0, 0, 1], 1).into(),
-                    reconsume_times: 0,
-                }
+                properties
             };
-            let messages: Vec<NewMessage> = all.iter().map(message).collect();
+            let properties: Vec<Properties> = all.iter().map(told).collect();
+            let messages: Vec<Pairs<'_>> = properties.iter().map(Properties::pairs).collect();
             timing_of_several(&messages, NOW_MS, MAX_MS).map_err(|error| error.to_string())
         };
         let (soon, past, none) = ([("TIMER_DELAY_MS", "7")], [("TIMER_DELIVER_MS", "5")], [("KEYS", "k")]);

@@ -11,11 +11,10 @@
 
 use std::sync::{Arc, Weak};
 
-use model::filter::tag_hash;
 use model::limits::PROPERTIES_BYTES_MAX;
 use model::message::flags;
 use model::properties::{
-    CHECK_IMMUNITY_SECONDS, DELAY, PRODUCER_GROUP, REAL_QUEUE_ID, REAL_TOPIC, TAGS, TRANSACTION_ID,
+    CHECK_IMMUNITY_SECONDS, DELAY, PRODUCER_GROUP, Pairs, REAL_QUEUE_ID, REAL_TOPIC, TRANSACTION_ID,
     TRANSACTION_PREPARED, UNIQUE_ID,
 };
 use model::verbs::{
@@ -38,7 +37,7 @@ use crate::machine::transactions::{
     AskProducers, Check, Discarded, HALF_TOPIC, encode_from_half, message_of_half,
 };
 use crate::members::Members;
-use crate::publish::{encode_message, key_hashes, published};
+use crate::publish::{FoundBy, KeySpace, encode_message, published};
 use crate::resolve::read_record;
 use crate::timing::due_ms;
 
@@ -162,10 +161,10 @@ impl AskProducers for Asker {
 
 /// A message opens a transaction. One that a 4.x consumer gives back by sending it does not,
 /// though it still carries the mark.
-pub(crate) fn is_half(message: &NewMessage) -> bool {
-    let marked = message.properties.get(TRANSACTION_PREPARED).is_some_and(|v| v.eq_ignore_ascii_case("true"));
+pub(crate) fn is_half(message: &NewMessage, told: &Pairs<'_>) -> bool {
+    let marked = told.get(TRANSACTION_PREPARED).is_some_and(|v| v.eq_ignore_ascii_case("true"));
     let given_back = || {
-        let level = message.properties.get(DELAY).and_then(|level| level.trim().parse::<i64>().ok());
+        let level = told.get(DELAY).and_then(|level| level.trim().parse::<i64>().ok());
         message.reconsume_times > 0 && level.is_some_and(|level| level > 0)
     };
     marked && !given_back()
@@ -209,7 +208,7 @@ impl Broker {
             PublishError::Illegal("a half message must name its producer group (PGROUP)".to_owned())
         })?;
         // What the commit will do must be possible.
-        due_ms(&message.properties, self.now_ms(), self.config.timer_delay_max_ms)?;
+        due_ms(&message.properties.pairs(), self.now_ms(), self.config.timer_delay_max_ms)?;
         let least_ms = self.config.transaction_timeout_ms;
         let check_after_ms = immunity_ms(message.properties.get(CHECK_IMMUNITY_SECONDS), least_ms);
         let unique = message.properties.get(UNIQUE_ID).filter(|id| !id.is_empty()).map(str::to_owned);
@@ -274,8 +273,8 @@ impl Broker {
             TransactionOutcome::Rollback => (HalfOutcome::Rollback, 0),
             TransactionOutcome::Commit => {
                 let (stream, message) = self.committed_message(lsn, undecided, half)?;
-                let properties = half.to_new().properties;
-                let due_ms = due_ms(&properties, self.now_ms(), self.config.timer_delay_max_ms)
+                let told = Pairs::of(half.properties());
+                let due_ms = due_ms(&told, self.now_ms(), self.config.timer_delay_max_ms)
                     .map_err(|error| SettleError::Illegal(error.to_string()))?;
                 let bytes = message.bytes.len();
                 (HalfOutcome::Commit { stream, message, due_ms }, bytes)
@@ -314,8 +313,7 @@ impl Broker {
         let checks = undecided.checks;
         let (new, bytes) =
             encode_from_half(half, checks, flags::TRANSACTION_COMMIT, &target.topic, target.queue, lsn);
-        let tag = new.properties.get(TAGS).map_or(0, tag_hash).cast_unsigned();
-        let keys = key_hashes(&target.topic, &new.properties);
+        let FoundBy { tag, keys } = KeySpace::of(&target.topic).found_by(&new.properties.pairs());
         Ok((topic.stream(target.queue), EncodedMessage { bytes, tag, keys }))
     }
 
@@ -434,14 +432,18 @@ mod tests {
         }
     }
 
+    fn opens(message: &NewMessage) -> bool {
+        is_half(message, &message.properties.pairs())
+    }
+
     #[test]
     fn the_mark_opens_a_transaction_but_not_when_a_consumer_gives_the_message_back() {
-        assert!(is_half(&message(0, &[("TRAN_MSG", "true")])));
-        assert!(is_half(&message(0, &[("TRAN_MSG", "TRUE"), ("DELAY", "3")])));
-        assert!(is_half(&message(2, &[("TRAN_MSG", "true")])));
-        assert!(!is_half(&message(2, &[("TRAN_MSG", "true"), ("DELAY", "4")])));
-        assert!(!is_half(&message(0, &[("TRAN_MSG", "false")])));
-        assert!(!is_half(&message(0, &[])));
+        assert!(opens(&message(0, &[("TRAN_MSG", "true")])));
+        assert!(opens(&message(0, &[("TRAN_MSG", "TRUE"), ("DELAY", "3")])));
+        assert!(opens(&message(2, &[("TRAN_MSG", "true")])));
+        assert!(!opens(&message(2, &[("TRAN_MSG", "true"), ("DELAY", "4")])));
+        assert!(!opens(&message(0, &[("TRAN_MSG", "false")])));
+        assert!(!opens(&message(0, &[])));
     }
 
     #[test]

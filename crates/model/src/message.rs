@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::properties::{self as keys, Properties};
+use crate::properties::{self as keys, Pairs, Properties};
 use crate::receipt::Receipt;
 
 pub use crate::record::StoredMessage;
@@ -43,7 +43,13 @@ impl MessageKind {
     /// The kind that properties make a message, in the order of RocketMQ's `TopicMessageType`.
     #[must_use]
     pub fn of(properties: &Properties) -> Self {
-        let has = |key: &str| properties.get(key).is_some();
+        Self::told_by(&properties.pairs())
+    }
+
+    /// As [`Self::of`], of properties that were taken apart.
+    #[must_use]
+    pub fn told_by(properties: &Pairs<'_>) -> Self {
+        let has = |key: &str| properties.has(key);
         if properties.get(keys::TRANSACTION_PREPARED).is_some_and(|v| v.eq_ignore_ascii_case("true")) {
             Self::Transaction
         } else if has(keys::DELAY)

@@ -3,6 +3,8 @@
 //! Encoding: `key \u{1} value \u{2}` repeated; the last `\u{2}` may be missing in what clients
 //! send. Keys with a meaning are the constants below (names of RocketMQ's `MessageConst`).
 
+use smallvec::SmallVec;
+
 /// Separates key and value.
 pub const KEY_END: char = '\u{1}';
 /// Ends a pair.
@@ -156,6 +158,12 @@ impl Properties {
         iter(&self.0)
     }
 
+    /// Takes the pairs apart once, for whoever has more than one question.
+    #[must_use]
+    pub fn pairs(&self) -> Pairs<'_> {
+        Pairs::of(&self.0)
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -187,6 +195,31 @@ impl Properties {
             kept.push(k, v);
         }
         *self = kept;
+    }
+}
+
+/// Pairs that need no allocation: what clients set by themselves, and a few of the user's.
+const PAIRS_INLINE: usize = 8;
+
+/// Properties that were taken apart: a question costs some comparisons of lengths.
+#[derive(Debug, Clone)]
+pub struct Pairs<'a>(SmallVec<[(&'a str, &'a str); PAIRS_INLINE]>);
+
+impl<'a> Pairs<'a> {
+    #[must_use]
+    pub fn of(encoded: &'a str) -> Self {
+        Self(iter(encoded).collect())
+    }
+
+    /// The value of a key; of equal keys, the first counts.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&'a str> {
+        self.0.iter().find(|(k, _)| *k == key).map(|(_, v)| *v)
+    }
+
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
     }
 }
 
@@ -251,6 +284,11 @@ mod tests {
             let first = split.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
             prop_assert_eq!(iter(&encoded).collect::<Vec<_>>(), split);
             prop_assert_eq!(get(&encoded, &key), first);
+        }
+
+        #[test]
+        fn pairs_answer_as_the_encoded_form_does(encoded in "[a-c\u{1}\u{2}]{0,40}", key in "[a-c]{0,3}") {
+            prop_assert_eq!(Pairs::of(&encoded).get(&key), get(&encoded, &key));
         }
     }
 }

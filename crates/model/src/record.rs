@@ -444,14 +444,20 @@ impl std::fmt::Debug for StoredMessage {
 /// The 4.x message id of the message at `lsn`: host, port and position in upper case hex.
 #[must_use]
 pub fn offset_id(store_host: SocketAddr, lsn: Lsn) -> String {
-    use std::fmt::Write as _;
     let mut bytes = Vec::with_capacity(28);
     put_host(&mut bytes, canonical(store_host));
     bytes.extend_from_slice(&lsn.get().to_be_bytes());
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02X}");
-        text
-    })
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(hex_digit(byte >> 4));
+        text.push(hex_digit(byte & 0xF));
+    }
+    text
+}
+
+/// One of 16 digits; made for every message that is sent.
+const fn hex_digit(nibble: u8) -> char {
+    (if nibble < 10 { b'0' + nibble } else { b'A' + nibble - 10 }) as char
 }
 
 /// The position in a 4.x message id.

@@ -1,16 +1,31 @@
-//! The thread that runs a group, and the handle through which others reach it.
+//! Who runs a group, and the handle through which others reach it.
+//!
+//! A group has one owner at a time: whoever has taken it out of its slot. Its thread does what time
+//! demands. Who carries out the commands depends on what an answer waits for:
+//!
+//! ```text
+//! flush = sync    caller ──queue──► thread: frame, write, flush ──► answers
+//! flush = async   caller ──queue──► turn-taker (a task among the callers): frame, write ──► answers
+//!                                   thread: flushes, checkpoints, retention, what is due
+//! ```
+//! A flush blocks, so it needs the thread. A write to the page cache does not: a task that lets all other tasks
+//! run first that can run, and then writes what they asked for as one frame, answers them without
+//! a switch to another thread and back.
+//!
+//! Invariants: commands are carried out in the order of the queue; a turn that finds the group
+//! taken is asked for again by the one who has it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use base::Doors;
+use base::{Clock, Doors};
 use model::Lsn;
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::error::{OpenError, ProposeError};
-use crate::group::{Group, Submission};
+use crate::group::{Group, HOUSEKEEPING_MS, Submission};
 use crate::limits::QUEUED_COMMANDS_MAX;
 use crate::machine::Machine;
 use crate::metrics::Metrics;
@@ -18,15 +33,25 @@ use crate::metrics::Metrics;
 struct Queue<M: Machine> {
     waiting: Vec<Submission<M>>,
     bytes: usize,
-    /// Of those that the thread has taken and may still work on.
+    /// Of those that were taken and may still be worked on.
     bytes_taken: usize,
     stopping: bool,
-    sleeping: bool,
+    /// The turn-taker was told that something waits.
+    turn_asked: bool,
+    /// When the group next has work without being asked, Unix milliseconds.
+    due_ms: i64,
+    /// Until when the thread sleeps, if it does.
+    asleep_until_ms: Option<i64>,
 }
 
 struct Shared<M: Machine> {
     queue: Mutex<Queue<M>>,
     wake: Condvar,
+    /// The turn-taker waits here. `None`: the thread carries out all commands.
+    turns: Option<Notify>,
+    /// Locked before the queue. Empty while the group is being run, after its end, and for good
+    /// if what ran it panicked.
+    slot: Mutex<Option<Box<Group<M>>>>,
     commit: Arc<AtomicU64>,
     bytes_max: usize,
     /// The views take as much memory as they may, so nothing new comes in before a checkpoint.
@@ -34,7 +59,7 @@ struct Shared<M: Machine> {
     metrics: Metrics,
 }
 
-/// Reaches a group's thread. Cheap to clone.
+/// Reaches a group. Cheap to clone.
 pub struct Handle<M: Machine> {
     shared: Arc<Shared<M>>,
 }
@@ -48,26 +73,41 @@ impl<M: Machine> Clone for Handle<M> {
 /// Completes when a group has closed.
 pub type Closed = oneshot::Receiver<Result<(), String>>;
 
-/// Starts the group's thread. The receiver completes when the group has closed.
+/// Starts what runs the group. The receiver completes when the group has closed.
 ///
 /// # Errors
 /// If the thread cannot be started.
 pub fn start<M: Machine>(doors: &Doors, group: Group<M>) -> Result<(Handle<M>, Closed), OpenError> {
-    let queue = Queue { waiting: Vec::new(), bytes: 0, bytes_taken: 0, stopping: false, sleeping: false };
+    let queue = Queue {
+        waiting: Vec::new(),
+        bytes: 0,
+        bytes_taken: 0,
+        stopping: false,
+        turn_asked: false,
+        due_ms: i64::MIN,
+        asleep_until_ms: None,
+    };
+    let by_turns = group.acknowledges_before_flush();
     let shared = Arc::new(Shared {
         queue: Mutex::new(queue),
         wake: Condvar::new(),
+        turns: by_turns.then(Notify::new),
         bytes_max: group.queued_bytes_max(),
         memory_short: AtomicBool::new(false),
         commit: group.commit_cell(),
         metrics: group.metrics().clone(),
+        slot: Mutex::new(Some(Box::new(group))),
     });
+    if by_turns {
+        let turns = take_turns(Arc::clone(&shared), Arc::clone(&doors.clock));
+        doors.spawn.spawn("group-turns", Box::pin(turns));
+    }
     let (closed, when_closed) = oneshot::channel();
     let handle = Handle { shared: Arc::clone(&shared) };
     let clock = Arc::clone(&doors.clock);
     let work = move || {
         let ended = Ended(&shared);
-        let result = run(&*clock, group, &shared);
+        let result = run(&*clock, &shared);
         drop(ended);
         let _ = closed.send(result);
     };
@@ -75,55 +115,176 @@ pub fn start<M: Machine>(doors: &Doors, group: Group<M>) -> Result<(Handle<M>, C
     Ok((handle, when_closed))
 }
 
-/// However the thread ends, also by a panic, nobody waits for it any more.
+/// However the thread ends, also by a panic, nobody waits for the group any more.
 struct Ended<'a, M: Machine>(&'a Shared<M>);
 
 impl<M: Machine> Drop for Ended<'_, M> {
     fn drop(&mut self) {
         let mut queue = self.0.queue.lock();
         queue.stopping = true;
-        queue.waiting.clear();
+        let waiting = std::mem::take(&mut queue.waiting);
+        drop(queue);
+        drop(waiting);
+        self.0.wake_both();
     }
 }
 
-fn run<M: Machine>(clock: &dyn base::Clock, mut group: Group<M>, shared: &Shared<M>) -> Result<(), String> {
+// === the thread ===
+
+fn run<M: Machine>(clock: &dyn Clock, shared: &Shared<M>) -> Result<(), String> {
     let mut batch = Vec::new();
     loop {
-        let now_ms = clock.now_ms();
-        let wait_ms = group.next_due_ms(now_ms).saturating_sub(now_ms).max(0);
-        let stopping = take(shared, &mut batch, Duration::from_millis(wait_ms.unsigned_abs()));
-        let now_ms = clock.now_ms();
-        if !batch.is_empty() {
-            group.step(now_ms, &mut batch);
+        let stopping = sleep(shared, clock.now_ms());
+        if shared.turns.is_some() {
+            flush_if_due(clock, shared);
         }
-        group.tick(now_ms);
-        shared.memory_short.store(group.is_memory_short(), Ordering::Relaxed);
-        if stopping && batch.is_empty() {
-            return wait_for_background(&mut group, clock).and_then(|()| group.close());
+        let now_ms = clock.now_ms();
+        let ran = shared.owning(now_ms, |group| {
+            if stopping || shared.turns.is_none() {
+                shared.take(&mut batch);
+            }
+            let is_idle = batch.is_empty();
+            if !is_idle {
+                group.step(now_ms, &mut batch);
+            }
+            group.tick(now_ms);
+            is_idle
+        });
+        match ran {
+            None => return Err("what ran the group has ended before it could be closed".to_owned()),
+            Some(is_idle) if stopping && is_idle => return close(clock, shared),
+            Some(_) => shared.ask_again(),
         }
     }
 }
 
-fn wait_for_background<M: Machine>(group: &mut Group<M>, clock: &dyn base::Clock) -> Result<(), String> {
+/// Waits until the group has something to do; answers whether it is to stop.
+fn sleep<M: Machine>(shared: &Shared<M>, now_ms: i64) -> bool {
+    let mut queue = shared.queue.lock();
+    // A wall clock that was set back must not make anyone wait for it.
+    let patience_ms = queue.due_ms.saturating_sub(now_ms).min(HOUSEKEEPING_MS);
+    let has_commands = shared.turns.is_none() && !queue.waiting.is_empty();
+    if !has_commands && !queue.stopping && patience_ms > 0 {
+        queue.asleep_until_ms = Some(queue.due_ms);
+        shared.wake.wait_for(&mut queue, Duration::from_millis(patience_ms.unsigned_abs()));
+        queue.asleep_until_ms = None;
+    }
+    queue.stopping
+}
+
+/// Flushes what no answer waits for while others go on writing.
+fn flush_if_due<M: Machine>(clock: &dyn Clock, shared: &Shared<M>) {
+    let now_ms = clock.now_ms();
+    let Some(flusher) = shared.owning(now_ms, |group| group.flush_due(now_ms)).flatten() else { return };
+    shared.ask_again();
+    let flushed = flusher.flush();
+    let now_ms = clock.now_ms();
+    shared.owning(now_ms, |group| group.on_flushed(now_ms, flushed));
+}
+
+fn close<M: Machine>(clock: &dyn Clock, shared: &Shared<M>) -> Result<(), String> {
+    let group = shared.slot.lock().take();
+    let Some(mut group) = group else { return Ok(()) };
     while group.background_runs() && !group.is_fenced() {
         std::thread::park_timeout(Duration::from_millis(5));
         group.tick(clock.now_ms());
     }
-    Ok(())
+    group.close()
 }
 
-/// Moves what waits into `batch`; waits up to `patience` for a first command.
-fn take<M: Machine>(shared: &Shared<M>, batch: &mut Vec<Submission<M>>, patience: Duration) -> bool {
-    let mut queue = shared.queue.lock();
-    queue.bytes_taken = 0;
-    if queue.waiting.is_empty() && !queue.stopping && !patience.is_zero() {
-        queue.sleeping = true;
-        shared.wake.wait_for(&mut queue, patience);
-        queue.sleeping = false;
+// === the task that takes turns ===
+
+async fn take_turns<M: Machine>(shared: Arc<Shared<M>>, clock: Arc<dyn Clock>) {
+    let Some(turns) = &shared.turns else { return };
+    let _over = TurnsOver(&shared);
+    let mut batch = Vec::new();
+    loop {
+        turns.notified().await;
+        // Whoever can run now may have something to add.
+        tokio::task::yield_now().await;
+        if shared.queue.lock().stopping {
+            return;
+        }
+        let now_ms = clock.now_ms();
+        shared.try_owning(now_ms, |group| {
+            shared.take(&mut batch);
+            if !batch.is_empty() {
+                group.step(now_ms, &mut batch);
+            }
+        });
     }
-    std::mem::swap(&mut queue.waiting, batch);
-    queue.bytes_taken = std::mem::take(&mut queue.bytes);
-    queue.stopping
+}
+
+/// However the turns end, also by a panic or with the runtime: what still waits is left to the thread.
+struct TurnsOver<'a, M: Machine>(&'a Shared<M>);
+
+impl<M: Machine> Drop for TurnsOver<'_, M> {
+    fn drop(&mut self) {
+        self.0.queue.lock().stopping = true;
+        self.0.wake.notify_one();
+    }
+}
+
+impl<M: Machine> Shared<M> {
+    /// Moves what waits into `batch`.
+    fn take(&self, batch: &mut Vec<Submission<M>>) {
+        let mut queue = self.queue.lock();
+        std::mem::swap(&mut queue.waiting, batch);
+        queue.bytes_taken = std::mem::take(&mut queue.bytes);
+        queue.turn_asked = false;
+    }
+
+    /// Runs the group when nobody else does any more; `None` if there is none left.
+    fn owning<T>(&self, now_ms: i64, work: impl FnOnce(&mut Group<M>) -> T) -> Option<T> {
+        self.with(&mut self.slot.lock(), now_ms, work)
+    }
+
+    /// Runs the group unless somebody else does.
+    fn try_owning<T>(&self, now_ms: i64, work: impl FnOnce(&mut Group<M>) -> T) -> Option<T> {
+        self.with(&mut *self.slot.try_lock()?, now_ms, work)
+    }
+
+    /// The group is out of its slot meanwhile, so that a panic leaves none behind.
+    fn with<T>(
+        &self,
+        slot: &mut Option<Box<Group<M>>>,
+        now_ms: i64,
+        work: impl FnOnce(&mut Group<M>) -> T,
+    ) -> Option<T> {
+        let mut group = slot.take()?;
+        let result = work(&mut group);
+        let due_ms = group.next_due_ms(now_ms);
+        self.memory_short.store(group.is_memory_short(), Ordering::Relaxed);
+        *slot = Some(group);
+        let mut queue = self.queue.lock();
+        queue.bytes_taken = 0;
+        queue.due_ms = due_ms;
+        let is_late = queue.asleep_until_ms.is_some_and(|until| due_ms < until);
+        if is_late {
+            queue.asleep_until_ms = None;
+        }
+        drop(queue);
+        if is_late {
+            self.wake.notify_one();
+        }
+        Some(result)
+    }
+
+    /// A turn may have found the group taken.
+    fn ask_again(&self) {
+        if let Some(turns) = &self.turns
+            && !self.queue.lock().waiting.is_empty()
+        {
+            turns.notify_one();
+        }
+    }
+
+    fn wake_both(&self) {
+        self.wake.notify_one();
+        if let Some(turns) = &self.turns {
+            turns.notify_one();
+        }
+    }
 }
 
 impl<M: Machine> Handle<M> {
@@ -160,8 +321,13 @@ impl<M: Machine> Handle<M> {
         queue.bytes += submission.bytes;
         queue.waiting.push(submission);
         self.shared.metrics.queued(queue.waiting.len());
-        if queue.sleeping {
-            queue.sleeping = false;
+        if let Some(turns) = &self.shared.turns {
+            let asked = std::mem::replace(&mut queue.turn_asked, true);
+            drop(queue);
+            if !asked {
+                turns.notify_one();
+            }
+        } else if queue.asleep_until_ms.take().is_some() {
             drop(queue);
             self.shared.wake.notify_one();
         }
@@ -181,9 +347,12 @@ impl<M: Machine> Handle<M> {
         Lsn(self.shared.commit.load(Ordering::Acquire))
     }
 
-    /// Takes no more commands; the thread ends after those that wait.
+    /// Takes no more commands; the group closes after those that wait.
     pub fn stop(&self) {
         self.shared.queue.lock().stopping = true;
-        self.shared.wake.notify_one();
+        self.shared.wake_both();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,8 @@ use base::Doors;
 use model::{Epoch, Lsn};
 use parking_lot::Mutex;
 use store::{
-    CheckpointDone, DiskState, FrameBuilder, LogError, LogReader, MergeDone, Repair, Store, StoreConfig,
-    ViewsReader,
+    CheckpointDone, DiskState, Flusher, FrameBuilder, LogError, LogReader, MergeDone, Repair, Store,
+    StoreConfig, ViewsReader,
 };
 use tokio::sync::oneshot;
 
@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 /// Record kind of the first record of an epoch; all other kinds are the machine's.
 pub const KIND_EPOCH_START: u8 = 255;
 /// How often retention, disk space and background work are looked at.
-const HOUSEKEEPING_MS: i64 = 1_000;
+pub(crate) const HOUSEKEEPING_MS: i64 = 1_000;
 /// How often a checkpoint that producers wait for is looked at.
 const JOB_LOOK_MS: i64 = 5;
 /// The log counts as quiet after so many looks at an end that stays.
@@ -197,6 +197,19 @@ impl<M: Machine> Group<M> {
         self.store.views.live_bytes() >= self.live_bytes_max
     }
 
+    /// Answers do not wait for the disk: carrying out commands never blocks for long.
+    #[must_use]
+    pub fn acknowledges_before_flush(&self) -> bool {
+        self.config.flush == Flush::Async
+    }
+
+    /// A checkpoint is to begin before memory is short.
+    fn wants_memory_back(&self, now_ms: i64) -> bool {
+        self.checkpoint.is_none()
+            && self.store.views.live_bytes() >= self.live_bytes_max / 2
+            && now_ms >= self.checkpoint_not_before_ms
+    }
+
     /// When [`Self::tick`] next has work, Unix milliseconds.
     #[must_use]
     pub fn next_due_ms(&self, now_ms: i64) -> i64 {
@@ -206,6 +219,9 @@ impl<M: Machine> Group<M> {
         }
         if let Some(at) = self.trim_again_ms {
             due = due.min(at);
+        }
+        if self.wants_memory_back(now_ms) {
+            due = now_ms;
         }
         if self.checkpoint.is_some() && self.is_memory_short() {
             due = due.min(now_ms.saturating_add(JOB_LOOK_MS));
@@ -273,11 +289,12 @@ impl<M: Machine> Group<M> {
     }
 
     fn append(&mut self, frame: FrameBuilder) -> Result<(), LogError> {
-        if frame.is_empty() {
-            return Ok(());
-        }
+        let is_empty = frame.is_empty();
         let before = self.store.log.end();
         let end = self.store.log.append(frame)?;
+        if is_empty {
+            return Ok(());
+        }
         self.metrics.frame_written(end.get() - before.get());
         Ok(())
     }
@@ -316,17 +333,14 @@ impl<M: Machine> Group<M> {
         if self.machine.next_due_ms(now_ms).is_some_and(|due| due <= now_ms) {
             self.tick_machine(now_ms);
         }
-        let flush_due = self.last_flush_ms.saturating_add_unsigned(self.config.flush_interval_ms) <= now_ms
-            || now_ms < self.last_flush_ms;
-        if flush_due && self.store.log.flushed() < self.store.log.end() {
+        if self.is_flush_due(now_ms) {
             match self.flush(now_ms) {
                 Ok(()) => self.set_commit(self.store.log.end()),
                 Err(error) => return self.fence(&error),
             }
         }
         self.finish_background(now_ms);
-        if self.store.views.live_bytes() >= self.live_bytes_max / 2 && now_ms >= self.checkpoint_not_before_ms
-        {
+        if self.wants_memory_back(now_ms) {
             self.start_checkpoint(now_ms);
         }
         if now_ms >= self.last_housekeeping_ms.saturating_add(HOUSEKEEPING_MS)
@@ -338,6 +352,34 @@ impl<M: Machine> Group<M> {
         } else if self.trim_again_ms.is_some_and(|at| at <= now_ms) {
             self.trim_again_ms = None;
             self.trim(now_ms);
+        }
+    }
+
+    fn is_flush_due(&self, now_ms: i64) -> bool {
+        let is_time = self.last_flush_ms.saturating_add_unsigned(self.config.flush_interval_ms) <= now_ms
+            || now_ms < self.last_flush_ms;
+        is_time && self.store.log.flushed() < self.store.log.end()
+    }
+
+    /// A flush that is due and can be done while others go on writing: answers do not wait for it.
+    /// Tell [`Self::on_flushed`] how it went.
+    #[must_use]
+    pub fn flush_due(&self, now_ms: i64) -> Option<Flusher> {
+        let is_due = self.fenced.is_none() && self.acknowledges_before_flush() && self.is_flush_due(now_ms);
+        is_due.then(|| self.store.log.flusher())
+    }
+
+    /// What [`Self::flush_due`] asked for is done.
+    pub fn on_flushed(&mut self, now_ms: i64, flushed: Result<Lsn, LogError>) {
+        match flushed {
+            Ok(_) => {
+                self.metrics.flushed();
+                self.last_flush_ms = now_ms;
+                if self.fenced.is_none() {
+                    self.set_commit(self.store.log.end());
+                }
+            }
+            Err(error) => self.fence(&error),
         }
     }
 
@@ -430,8 +472,10 @@ impl<M: Machine> Group<M> {
         if self.checkpoint.is_some() || self.fenced.is_some() {
             return;
         }
-        // What a checkpoint holds must be durable in the log first, and committed.
-        if let Err(error) = self.flush(now_ms) {
+        // What a checkpoint holds must be committed, and durable in the log: its job sees to that, too.
+        if self.config.flush == Flush::Sync
+            && let Err(error) = self.flush(now_ms)
+        {
             return self.fence(&error);
         }
         self.set_commit(self.store.log.end());

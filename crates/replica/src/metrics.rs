@@ -49,6 +49,12 @@ impl Metrics {
         self.records_bytes_total.inc_by(bytes);
     }
 
+    /// How many frames were written.
+    #[cfg(test)]
+    pub(crate) fn frames(&self) -> u64 {
+        self.frames_total.get()
+    }
+
     pub(crate) fn commands_taken(&self, count: usize) {
         self.commands_total.inc_by(count as u64);
     }

@@ -32,13 +32,13 @@ pub mod views;
 
 pub use config::StoreConfig;
 pub use error::{IoFault, JobError, LogError, OpenError, ReadError, ReplayError};
-pub use log::Log;
 pub use log::builder::{FrameBuilder, Placed};
 pub use log::frame::{FRAME_HEADER_BYTES, FrameHeader, RECORD_HEADER_BYTES, RecordRef};
 pub use log::reader::LogReader;
 pub use log::recover::LogRecovery;
 pub use log::shared::Record;
 pub use log::space::DiskState;
+pub use log::{Flusher, Log};
 pub use metrics::Metrics;
 pub use store::{RecoveryReport, Repair, Store};
 pub use verify::{VerifyReport, verify};

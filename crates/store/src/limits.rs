@@ -5,6 +5,8 @@
 pub const FRAME_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// From here on a frame counts as full: larger ones gain nothing and delay their first record.
 pub const FRAME_BYTES_FULL: usize = 8 * 1024 * 1024;
+/// A larger buffer is not kept for the next frame: what one burst needed is not held for ever.
+pub const FRAME_BUFFER_BYTES_MAX: usize = 1024 * 1024;
 /// Records of one frame: the header counts them in 16 bits.
 pub const FRAME_RECORDS_MAX: usize = u16::MAX as usize;
 /// Bytes read at once by recovery, replay and verification.
@@ -15,10 +17,12 @@ pub const SYNC_STEP_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes of a replay per stream in the run files from which on it learns the ends of all streams before
 /// it begins: below, it meets too few of them.
 pub const LEARN_REPLAY_BYTES_PER_STREAM: u64 = 8;
-/// Cold reads closer together than this become one read: seeking costs more than the gap.
-pub const COALESCE_GAP_BYTES: u64 = 16 * 1024;
-/// A coalesced cold read stops growing here, so that one reader cannot take the pool for long.
-pub const COALESCE_BYTES_MAX: u64 = 1024 * 1024;
+/// Old records are read in blocks of this size: a queue's next messages stand near each other, and
+/// other queues' in between.
+pub const COLD_BLOCK_BYTES: usize = 64 * 1024;
+/// Blocks that are kept for the next reader take no more than this, nor than half of the room for cold
+/// reads.
+pub const COLD_BLOCKS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Segment files kept open for reading at once; the rest are opened on demand.
 pub const OPEN_SEGMENTS_MAX: usize = 128;
 /// Trimmed segments kept for reuse: one to roll into, one in reserve for a full disk.

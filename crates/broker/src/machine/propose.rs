@@ -99,8 +99,8 @@ impl BrokerMachine {
         cause: Cause,
         proposal: &mut Proposal<'_>,
     ) -> PlacedMessage {
-        let offset = Offset(proposal.views.next_offset(stream));
-        let stored_ms = proposal.now_ms.max(proposal.views.last_time_ms(stream));
+        let (offset, last_ms) = proposal.views.next_place(stream);
+        let (offset, stored_ms) = (Offset(offset), proposal.now_ms.max(last_ms));
         let prefix = MessagePrefix { cause, stream, tag: message.tag, stored_ms, keys: message.keys.clone() };
         let placed = proposal.push(kind::MESSAGE, |lsn, out| {
             prefix.encode(out);

@@ -10,6 +10,7 @@
 //! trace. Reading order: [`frame`], [`builder`], this file, `shared`, `tail`, [`reader`],
 //! `recover`.
 
+pub(crate) mod blocks;
 pub mod builder;
 pub mod frame;
 pub mod reader;
@@ -31,7 +32,7 @@ use bytes::Bytes;
 use model::{Epoch, Lsn};
 
 use self::builder::FrameBuilder;
-use self::frame::{FLAG_FLUSHED_BEFORE, FRAME_HEADER_BYTES, FrameHeader, Records, check_frame, finish_frame};
+use self::frame::{FLAG_FLUSHED_BEFORE, FrameHeader, Records, check_frame, finish_frame};
 use self::reader::LogReader;
 use self::recover::{Known, LogRecovery, check_chain, epoch_of, recover};
 use self::segments::{Segment, Segments, segment_name};
@@ -40,7 +41,7 @@ use self::space::SpaceWatch;
 use self::tail::Chain;
 use crate::config::StoreConfig;
 use crate::error::{IoFault, LogError, OpenError, is_full};
-use crate::limits::{FRAME_BYTES_MAX, FRAME_RECORDS_MAX};
+use crate::limits::{FRAME_BUFFER_BYTES_MAX, FRAME_BYTES_MAX, FRAME_RECORDS_MAX};
 use crate::store::Repair;
 
 /// The owner's side of the log.
@@ -55,9 +56,19 @@ pub struct Log {
     /// Segments that are trimmed, but whose files may still be there: oldest first.
     trimmed: VecDeque<Arc<Segment>>,
     space: SpaceWatch,
-    /// Kept between frames, so that a frame costs one allocation.
+    /// Kept between frames, so that a frame costs no allocation.
     starts: Vec<u32>,
-    size_hint: usize,
+    buf: Vec<u8>,
+}
+
+/// Makes a log durable from any thread.
+pub struct Flusher(Arc<LogShared>);
+
+impl Flusher {
+    /// As [`Log::flush`].
+    pub fn flush(&self) -> Result<Lsn, LogError> {
+        self.0.flush()
+    }
 }
 
 impl std::fmt::Debug for Log {
@@ -99,7 +110,7 @@ impl Log {
             trimmed,
             space: SpaceWatch::default(),
             starts: Vec::new(),
-            size_hint: 0,
+            buf: Vec::new(),
         };
         log.shared.flushed.store(found.end.get(), Ordering::Release);
         if let Err(error) = log.remove_trimmed() {
@@ -170,7 +181,7 @@ impl Log {
 
     /// Begins a frame at the end of the log. `commit` is what is known to be committed.
     pub fn begin_frame(&mut self, commit: Lsn) -> FrameBuilder {
-        let buf = Vec::with_capacity(self.size_hint.max(FRAME_HEADER_BYTES));
+        let buf = std::mem::take(&mut self.buf);
         let starts = std::mem::take(&mut self.starts);
         FrameBuilder::new(buf, starts, self.end(), self.epoch, commit)
     }
@@ -178,12 +189,13 @@ impl Log {
     /// Writes a frame and makes it readable; returns the log's new end. An empty frame is not
     /// written.
     pub fn append(&mut self, frame: FrameBuilder) -> Result<Lsn, LogError> {
-        self.shared.check_fence()?;
         let FrameBuilder { mut buf, starts, lsn, epoch, commit } = frame;
         let end = self.end();
         if starts.is_empty() {
+            (self.buf, self.starts) = (buf, starts);
             return Ok(end);
         }
+        self.shared.check_fence()?;
         if lsn != end {
             return Err(LogError::NotAtEnd { lsn, end });
         }
@@ -199,13 +211,11 @@ impl Log {
         let header = FrameHeader { len: 0, crc: 0, epoch, lsn, commit, prev_crc, records, flags };
         let crc = finish_frame(&mut buf, &starts, header);
         self.starts = starts;
-        // Follows the recent sizes, so that a frame neither grows in steps nor holds much unused.
-        self.size_hint = (self.size_hint / 2 + buf.len() / 2).next_multiple_of(64);
-        if buf.capacity() > buf.len() * 2 {
-            buf.shrink_to_fit();
+        let written = self.write(&buf, Chain { crc, epoch });
+        if buf.capacity() <= FRAME_BUFFER_BYTES_MAX {
+            self.buf = buf;
         }
-        let held = buf.capacity();
-        self.write(Bytes::from(buf), held, Chain { crc, epoch })
+        written
     }
 
     /// Appends a frame exactly as another replica holds it; returns the log's new end. Refused
@@ -220,12 +230,10 @@ impl Log {
             record.map_err(bad)?;
         }
         self.epoch = self.epoch.max(header.epoch);
-        let held = frame.len();
-        self.write(frame, held, Chain { crc: header.crc, epoch: header.epoch })
+        self.write(&frame, Chain { crc: header.crc, epoch: header.epoch })
     }
 
-    /// `held`: memory that the frame's buffer takes.
-    fn write(&mut self, frame: Bytes, held: usize, chain: Chain) -> Result<Lsn, LogError> {
+    fn write(&mut self, frame: &[u8], chain: Chain) -> Result<Lsn, LogError> {
         let before = self.shared.doors.clock.monotonic();
         let lsn = self.end();
         let mut base = self.shared.segments.load().last().base;
@@ -234,10 +242,10 @@ impl Log {
             self.roll(lsn)?;
             base = lsn;
         }
-        self.write_at_end(&frame, lsn.get() - base.get())?;
+        self.write_at_end(frame, lsn.get() - base.get())?;
         let end = lsn.plus(frame.len() as u64);
         let len = frame.len();
-        self.shared.tail.push(lsn, frame, held);
+        self.shared.tail.push(lsn, frame);
         self.shared.end.store(end.get(), Ordering::Release);
         self.chain = Some(chain);
         self.space.on_append_succeeded();
@@ -267,6 +275,12 @@ impl Log {
     /// flush has written is unknown, and trying again would report success without knowing more.
     pub fn flush(&mut self) -> Result<Lsn, LogError> {
         self.shared.flush()
+    }
+
+    /// Makes what is appended durable from another thread, while the owner goes on.
+    #[must_use]
+    pub fn flusher(&self) -> Flusher {
+        Flusher(Arc::clone(&self.shared))
     }
 
     /// Begins the segment at `base`, after making the one before durable.

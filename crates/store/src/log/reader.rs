@@ -1,5 +1,6 @@
 //! Reads records by position, from any thread. Hot ones come from the tail cache without a copy;
-//! cold ones from disk, on a bounded pool with a budget of its own, neighbours in one read.
+//! cold ones from disk, by blocks that neighbours share. What the system has in memory is read by the caller
+//! itself; the rest on a bounded pool with a budget of its own.
 
 use std::sync::Arc;
 
@@ -7,10 +8,10 @@ use bytes::Bytes;
 use model::Lsn;
 use parking_lot::Mutex;
 
-use super::frame::{FRAME_HEADER_BYTES, FrameHeader, RECORD_HEADER_BYTES, check_frame};
-use super::shared::{LogShared, Record};
+use super::frame::{FRAME_HEADER_BYTES, FrameHeader, RECORD_HEADER_BYTES, check_frame, check_record};
+use super::shared::{LogShared, Patience, Record};
 use crate::error::{IoFault, ReadError};
-use crate::limits::{COALESCE_BYTES_MAX, COALESCE_GAP_BYTES};
+use crate::limits::COLD_BLOCK_BYTES;
 
 /// A cheap-to-clone view of a log for readers.
 #[derive(Clone)]
@@ -24,14 +25,8 @@ impl std::fmt::Debug for LogReader {
     }
 }
 
-/// One read from disk that covers several wanted records.
-struct Batch {
-    from: Lsn,
-    to: Lsn,
-    /// Index in the caller's list, position, length.
-    wants: Vec<(usize, Lsn, u32)>,
-}
-
+/// Index in the caller's list, position, length.
+type Want = (usize, Lsn, u32);
 type Found = Vec<(usize, Result<Bytes, ReadError>)>;
 
 impl LogReader {
@@ -89,34 +84,50 @@ impl LogReader {
     /// thread on the disk.
     pub async fn read_many(&self, wants: &[(Lsn, u32)], out: &mut Vec<Result<Bytes, ReadError>>) {
         let first = out.len();
-        let mut cold = Vec::new();
-        for (i, (lsn, len)) in wants.iter().enumerate() {
-            out.push(match self.cached(*lsn, *len) {
-                Some(payload) => Ok(payload),
-                None => {
-                    cold.push((i, *lsn, *len));
-                    Err(pool_ended())
-                }
-            });
-        }
+        let mut cold: Vec<Want> = Vec::new();
+        self.shared.tail.payloads(wants, |i, (lsn, len), payload| {
+            out.push(payload.ok_or_else(|| {
+                cold.push((i, lsn, len));
+                pool_ended()
+            }));
+        });
         if cold.is_empty() {
             return;
         }
-        let batches = batches(cold);
-        let bytes = batches.iter().map(|batch| batch.to.get() - batch.from.get()).sum();
-        let Some(_room) = self.shared.cold_room.take(bytes).await else { return };
-        let reads = batches.into_iter().map(|batch| self.read_batch(batch));
-        for (i, result) in futures::future::join_all(reads).await.into_iter().flatten() {
+        cold.sort_unstable_by_key(|(_, lsn, _)| *lsn);
+        let waiting = {
+            let mut reading = ColdReading::new(&self.shared, Patience::Now);
+            let read = |(i, lsn, len): &Want| {
+                let payload = reading.payload(*lsn, *len)?;
+                out[first + i] = Ok(payload);
+                Some(())
+            };
+            let done = cold.iter().map_while(read).count();
+            cold.split_off(done)
+        };
+        if waiting.is_empty() {
+            return;
+        }
+        for (i, result) in self.read_waiting(waiting).await {
             out[first + i] = result;
         }
     }
 
-    async fn read_batch(&self, batch: Batch) -> Found {
+    async fn read_waiting(&self, wants: Vec<Want>) -> Found {
+        let Some(_room) = self.shared.cold_room.take(bytes_of_blocks(&wants)).await else { return Vec::new() };
         let Ok(_permit) = self.shared.cold_reads.acquire().await else { return Vec::new() };
         let found: Arc<Mutex<Found>> = Arc::default();
         let (shared, slot) = (Arc::clone(&self.shared), Arc::clone(&found));
-        let work = Box::new(move || *slot.lock() = batch.read(&shared));
-        self.shared.doors.spawn.blocking(work).await;
+        let work = move || {
+            let mut reading = ColdReading::new(&shared, Patience::Wait);
+            let read = |(i, lsn, len): Want| {
+                // What is not as it should be in a block is read by itself, which tells why.
+                let payload = reading.payload(lsn, len).map(Ok);
+                (i, payload.unwrap_or_else(|| shared.read_cold(lsn, len).map(|r| r.payload)))
+            };
+            *slot.lock() = wants.into_iter().map(read).collect();
+        };
+        self.shared.doors.spawn.blocking(Box::new(work)).await;
         std::mem::take(&mut *found.lock())
     }
 
@@ -157,52 +168,71 @@ fn pool_ended() -> ReadError {
     })
 }
 
-/// Groups wants that lie close together. Those of unknown length stand alone.
-fn batches(mut cold: Vec<(usize, Lsn, u32)>) -> Vec<Batch> {
-    cold.sort_unstable_by_key(|(_, lsn, _)| *lsn);
-    let mut out: Vec<Batch> = Vec::new();
-    for (i, lsn, len) in cold {
-        let to = lsn.plus(u64::from(len));
-        let joined = out.last_mut().filter(|b| {
-            let near = lsn.get() <= b.to.get() + COALESCE_GAP_BYTES;
-            let small = to.get() - b.from.get() <= COALESCE_BYTES_MAX;
-            near && small && len != 0 && b.to != b.from
-        });
-        match joined {
-            Some(batch) => {
-                batch.to = batch.to.max(to);
-                batch.wants.push((i, lsn, len));
-            }
-            None => out.push(Batch { from: lsn, to, wants: vec![(i, lsn, len)] }),
-        }
-    }
-    out
+/// About what the blocks take that these wants stand in, in the order of their positions.
+fn bytes_of_blocks(wants: &[Want]) -> u64 {
+    let block = COLD_BLOCK_BYTES as u64;
+    let mut last = None;
+    let each = wants.iter().map(|(_, lsn, len)| {
+        let is_new = last.replace(lsn.get() / block) != Some(lsn.get() / block);
+        if is_new { block.max(u64::from(*len)) } else { 0 }
+    });
+    each.sum()
 }
 
-impl Batch {
-    fn read(self, shared: &LogShared) -> Found {
-        if let [(i, lsn, len)] = self.wants[..] {
-            return vec![(i, shared.read_cold(lsn, len).map(|r| r.payload))];
-        }
-        match shared.pread(self.from, self.to.get() - self.from.get()) {
-            Ok(bytes) => {
-                let bytes = Bytes::from(bytes);
-                self.wants.iter().map(|want| (want.0, self.cut(want.1, want.2, &bytes, shared))).collect()
-            }
-            // A batch may cross segments or reach below the start: one by one tells which.
-            Err(_) => {
-                let one =
-                    |(i, lsn, len): &(usize, Lsn, u32)| (*i, shared.read_cold(*lsn, *len).map(|r| r.payload));
-                self.wants.iter().map(one).collect()
-            }
-        }
+/// Reads records from disk by blocks, best in the order of their positions.
+struct ColdReading<'a> {
+    shared: &'a LogShared,
+    patience: Patience,
+    /// The block that was read last, and where it begins.
+    block: Option<(Lsn, Bytes)>,
+}
+
+impl<'a> ColdReading<'a> {
+    const fn new(shared: &'a LogShared, patience: Patience) -> Self {
+        Self { shared, patience, block: None }
     }
 
-    fn cut(&self, lsn: Lsn, len: u32, bytes: &Bytes, shared: &LogShared) -> Result<Bytes, ReadError> {
-        let at = usize::try_from(lsn.get() - self.from.get()).expect("bounded by COALESCE_BYTES_MAX");
-        if (len as usize) < RECORD_HEADER_BYTES {
-            return Err(ReadError::corrupt_at(lsn, "no record has this length"));
+    /// The payload of a record of a known length that stands well in the log; `None` if that cannot
+    /// be told without more patience, or without a read of its own.
+    fn payload(&mut self, lsn: Lsn, len: u32) -> Option<Bytes> {
+        let len = len as usize;
+        if !(RECORD_HEADER_BYTES..=COLD_BLOCK_BYTES).contains(&len) || lsn < self.shared.start() {
+            return None;
         }
-        shared.checked(lsn, bytes.slice(at..at + len as usize)).map(|r| r.payload)
+        let record = match self.within_block(lsn, len) {
+            Some(record) => record,
+            None => self.read(lsn, len)?,
+        };
+        check_record(&record, lsn).ok()?;
+        Some(record.slice(RECORD_HEADER_BYTES..))
+    }
+
+    fn within_block(&self, lsn: Lsn, len: usize) -> Option<Bytes> {
+        let (from, bytes) = self.block.as_ref()?;
+        let at = usize::try_from(lsn.get().checked_sub(from.get())?).ok()?;
+        (at + len <= bytes.len()).then(|| bytes.slice(at..at + len))
+    }
+
+    fn read(&mut self, lsn: Lsn, len: usize) -> Option<Bytes> {
+        let (from, block_len) = self.shared.block_of(lsn)?;
+        let wanted = usize::try_from(lsn.get() - from.get()).ok()? + len;
+        if wanted > block_len {
+            // It goes on in the next block.
+            let mut bytes = vec![0; len];
+            let is_read = self.shared.pread_into(lsn, &mut bytes, self.patience).ok()?;
+            return is_read.then(|| Bytes::from(bytes));
+        }
+        let block = match self.shared.blocks.get(from, wanted) {
+            Some(block) => block,
+            None => {
+                let mut memory = self.shared.blocks.memory(block_len);
+                let is_read = self.shared.pread_into(from, &mut memory, self.patience).ok()?;
+                let block = is_read.then(|| memory.freeze())?;
+                self.shared.blocks.put(from, block.clone());
+                block
+            }
+        };
+        self.block = Some((from, block));
+        self.within_block(lsn, len)
     }
 }

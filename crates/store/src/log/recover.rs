@@ -28,7 +28,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use base::{DiskFile, Doors, OpenMode};
-use bytes::Bytes;
 use model::{Epoch, Lsn};
 
 use super::frame::{FLAG_FLUSHED_BEFORE, FRAME_HEADER_BYTES, FrameHeader, Records};
@@ -241,7 +240,7 @@ fn scan(
                 FrameAt::End => break,
                 FrameAt::Bad(what) => Some(what),
                 FrameAt::Good(header, frame) => follow(cursor, &header, frame).err().or_else(|| {
-                    shared.tail.push(header.lsn, Bytes::copy_from_slice(frame), frame.len());
+                    shared.tail.push(header.lsn, frame);
                     report.frames += u64::from(header.lsn >= checkpoint);
                     None
                 }),

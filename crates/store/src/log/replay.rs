@@ -109,6 +109,7 @@ impl Log {
         self.shared.end.store(to.get(), Ordering::Release);
         self.shared.flushed.fetch_min(to.get(), Ordering::AcqRel);
         self.shared.tail.cut(to);
+        self.shared.blocks.cut(to);
         let cut = self.cut_files(to);
         cut.map_err(|fault| self.shared.fence(fault.to_string()))?;
         self.shared.flushed.store(to.get(), Ordering::Release);

@@ -15,12 +15,13 @@ use model::Lsn;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::blocks::Blocks;
 use super::frame::{RECORD_HEADER_BYTES, check_record, decode_record_header};
 use super::segments::{Handles, Segments};
 use super::tail::{Boundary, CachedRecord, TailCache};
 use crate::config::StoreConfig;
 use crate::error::{IoFault, LogError, ReadError};
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::{COLD_BLOCK_BYTES, COLD_BLOCKS_BYTES_MAX, FRAME_BYTES_MAX};
 use crate::metrics::Metrics;
 
 pub(crate) struct LogShared {
@@ -38,6 +39,7 @@ pub(crate) struct LogShared {
     pub(super) segments: ArcSwap<Segments>,
     pub(super) handles: Handles,
     pub(super) tail: TailCache,
+    pub(super) blocks: Blocks,
     pub(super) cold_reads: Semaphore,
     pub(super) cold_room: ColdRoom,
     is_fenced: AtomicBool,
@@ -72,6 +74,14 @@ impl ColdRoom {
     }
 }
 
+/// Whether a read may wait for the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// On a thread that others need: only what the system has in memory.
+    Now,
+    Wait,
+}
+
 /// A record read by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -90,6 +100,7 @@ impl From<CachedRecord> for Record {
 
 impl LogShared {
     pub(super) fn new(doors: &Doors, dir: &Path, config: &StoreConfig) -> Self {
+        let block_bytes = COLD_BLOCKS_BYTES_MAX.min(config.cold_read_bytes_max / 2);
         Self {
             doors: doors.clone(),
             dir: dir.to_owned(),
@@ -102,8 +113,9 @@ impl LogShared {
             segments: ArcSwap::default(),
             handles: Handles::new(Arc::clone(&doors.disk)),
             tail: TailCache::new(config.tail_cache_bytes),
+            blocks: Blocks::new(block_bytes),
             cold_reads: Semaphore::new(config.cold_read_concurrency),
-            cold_room: ColdRoom::new(config.cold_read_bytes_max),
+            cold_room: ColdRoom::new(config.cold_read_bytes_max - block_bytes),
             is_fenced: AtomicBool::new(false),
             fence: Mutex::new(None),
         }
@@ -152,7 +164,7 @@ impl LogShared {
 
     /// Memory of the newest frames, and of cold reads under way.
     pub(super) fn memory_bytes(&self) -> (u64, u64) {
-        (self.tail.cost(), self.cold_room.used_bytes())
+        (self.tail.cost(), self.cold_room.used_bytes() + self.blocks.cost())
     }
 
     // ---- fence and flush
@@ -206,6 +218,19 @@ impl LogShared {
 
     /// Reads `len` bytes at `lsn` from the segment file that holds them.
     pub(super) fn pread(&self, lsn: Lsn, len: u64) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = vec![0; usize::try_from(len).expect("checked against a frame's size")];
+        self.pread_into(lsn, &mut bytes, Patience::Wait)?;
+        Ok(bytes)
+    }
+
+    /// Fills `bytes` from the segment file that holds them; `false`: that would take waiting.
+    pub(super) fn pread_into(
+        &self,
+        lsn: Lsn,
+        bytes: &mut [u8],
+        patience: Patience,
+    ) -> Result<bool, ReadError> {
+        let len = bytes.len() as u64;
         let (start, end) = (self.start(), self.end());
         if lsn < start {
             return Err(ReadError::Trimmed { lsn, start });
@@ -220,15 +245,17 @@ impl LogShared {
             return Err(ReadError::corrupt_at(lsn, "the record would cross the end of its segment"));
         }
         let before = self.doors.clock.monotonic();
-        let mut bytes = vec![0; usize::try_from(len).expect("checked against a segment's size")];
-        let read = self
-            .handles
-            .get(segment, &segments)
-            .and_then(|file| file.read_exact_at(&mut bytes, lsn.get() - segment.base.get()));
+        let at = lsn.get() - segment.base.get();
+        let read = self.handles.get(segment, &segments).and_then(|file| match patience {
+            Patience::Wait => file.read_exact_at(bytes, at).map(|()| true),
+            Patience::Now => file.read_now_at(bytes, at),
+        });
         match read {
-            Ok(()) => {
-                self.metrics.read_from_disk(len, self.doors.clock.monotonic().saturating_sub(before));
-                Ok(bytes)
+            Ok(is_read) => {
+                if is_read {
+                    self.metrics.read_from_disk(len, self.doors.clock.monotonic().saturating_sub(before));
+                }
+                Ok(is_read)
             }
             // Trimmed while we were at it.
             Err(_) if lsn < self.start() => Err(ReadError::Trimmed { lsn, start: self.start() }),
@@ -237,6 +264,17 @@ impl LogShared {
             }
             Err(error) => Err(IoFault::at(&segment.path, &error).into()),
         }
+    }
+
+    /// Where the block begins that holds `lsn`, and how long it is by now. Blocks do not cross segments.
+    pub(super) fn block_of(&self, lsn: Lsn) -> Option<(Lsn, usize)> {
+        let end = self.end();
+        let segments = self.segments.load();
+        let (segment, segment_end) = segments.find(lsn, end).filter(|_| lsn < end)?;
+        let size = COLD_BLOCK_BYTES as u64;
+        let from = segment.base.plus((lsn.get() - segment.base.get()) / size * size);
+        let len = (segment_end.get() - from.get()).min(size);
+        Some((from, usize::try_from(len).ok()?))
     }
 
     /// Reads one record from disk. `len` 0: unknown.

@@ -153,12 +153,12 @@ impl CheckpointJob {
     }
 
     fn write_keys(&self) -> Result<(Option<KeyFileMeta>, u64), JobError> {
-        let mut sorted = self.keys.iter().flat_map(|part| part.entries.iter().copied()).collect::<Vec<_>>();
+        let mut sorted: Vec<_> = self.keys.iter().flat_map(|part| part.sorted()).collect();
         if sorted.is_empty() {
             return Ok((None, 0));
         }
-        sorted.sort_unstable();
-        sorted.dedup();
+        // Stable only because that sort makes use of what is sorted already.
+        sorted.sort();
         let id = self.shared.take_id();
         let write = || {
             let mut writer =

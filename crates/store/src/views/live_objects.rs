@@ -9,7 +9,6 @@ use model::Lsn;
 use parking_lot::RwLock;
 
 use super::filter::mix;
-use super::live::StreamMap;
 use crate::limits::SHARDS;
 
 /// `None`: removed.
@@ -101,33 +100,72 @@ pub(crate) struct KeyEntry {
     pub(crate) time_ms: i64,
 }
 
-/// Keys of one generation: a list with a chain per hash.
+/// Keys that are sorted at once: few enough that nobody waits for it, and that a search through
+/// those which are not sorted yet takes a microsecond.
+const PIECE_KEYS: usize = 2_048;
+
+/// Keys of one generation: sorted pieces, and the newest keys as they came. To be found is rare, to
+/// be added is not: a key costs a push and its share of a small sort.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeyGeneration {
-    pub(crate) entries: Vec<KeyEntry>,
-    /// Index + 1 of the entry before with the same hash; 0: none.
-    before: Vec<u32>,
-    /// Index + 1 of the newest entry.
-    newest: StreamMap<u32>,
+    /// Oldest first, each ascending.
+    pieces: Vec<Box<[KeyEntry]>>,
+    newest: Vec<KeyEntry>,
 }
 
 impl KeyGeneration {
     fn push(&mut self, entry: KeyEntry) {
-        let Ok(place) = u32::try_from(self.entries.len() + 1) else { return };
-        let before = self.newest.insert(entry.hash, place).unwrap_or(0);
-        self.entries.push(entry);
-        self.before.push(before);
+        self.newest.push(entry);
+        if self.newest.len() >= PIECE_KEYS {
+            self.sort_newest();
+        }
+    }
+
+    fn sort_newest(&mut self) {
+        let mut piece = std::mem::take(&mut self.newest);
+        if !piece.is_empty() {
+            piece.sort_unstable();
+            self.pieces.push(piece.into_boxed_slice());
+        }
+    }
+
+    /// Adds what a later generation holds.
+    fn absorb(&mut self, later: Self) {
+        self.sort_newest();
+        self.pieces.extend(later.pieces);
+        self.newest = later.newest;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.newest.is_empty() && self.pieces.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.len()).sum::<usize>() + self.newest.len()
+    }
+
+    /// All keys, ascending, each once.
+    pub(crate) fn sorted(&self) -> Vec<KeyEntry> {
+        let mut all = Vec::with_capacity(self.len());
+        self.pieces.iter().for_each(|piece| all.extend_from_slice(piece));
+        all.extend_from_slice(&self.newest);
+        // Stable only because that sort makes use of what is sorted already.
+        all.sort();
+        all.dedup();
+        all
     }
 
     fn find(&self, hash: u64, wanted: &dyn Fn(&KeyEntry) -> bool, max: usize, out: &mut Vec<Lsn>) {
-        let mut place = self.newest.get(&hash).copied().unwrap_or(0);
-        while place != 0 && out.len() < max {
-            let i = place as usize - 1;
-            let (Some(entry), Some(before)) = (self.entries.get(i), self.before.get(i)) else { break };
-            if wanted(entry) {
-                out.push(entry.lsn);
+        let newest = self.newest.iter().rev().filter(|entry| entry.hash == hash);
+        let older = self.pieces.iter().rev().flat_map(|piece| {
+            let end = piece.partition_point(|entry| entry.hash <= hash);
+            piece.iter().take(end).rev().take_while(|entry| entry.hash == hash)
+        });
+        for entry in newest.chain(older).filter(|entry| wanted(entry)) {
+            if out.len() >= max {
+                return;
             }
-            place = *before;
+            out.push(entry.lsn);
         }
     }
 }
@@ -146,7 +184,7 @@ impl KeyGenerations {
             None => Arc::new(current),
             Some(left) => {
                 let mut all = Arc::unwrap_or_clone(left);
-                current.entries.into_iter().for_each(|e| all.push(e));
+                all.absorb(current);
                 Arc::new(all)
             }
         };
@@ -208,9 +246,41 @@ impl LiveKeys {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        let size =
-            |g: &KeyGeneration| g.entries.capacity() * 28 + g.newest.capacity() * size_of::<(u64, u32)>();
-        let part = |part: &KeyGenerations| size(&part.current) + part.frozen.as_ref().map_or(0, |f| size(f));
-        self.parts.iter().map(|p| part(&p.read())).sum()
+        let part = |part: &KeyGenerations| part.current.len() + part.frozen.as_ref().map_or(0, |f| f.len());
+        self.parts.iter().map(|p| part(&p.read())).sum::<usize>() * size_of::<KeyEntry>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(keys: &LiveKeys, hash: u64, max: usize) -> Vec<u64> {
+        let mut out = Vec::new();
+        keys.find(hash, &|entry| entry.lsn.get() != 5, max, &mut out);
+        out.iter().map(|lsn| lsn.get()).collect()
+    }
+
+    #[test]
+    fn keys_are_found_newest_first_wherever_they_are() {
+        let keys = LiveKeys::default();
+        let add = |from: u64, to: u64| (from..to).for_each(|n| keys.push(n % 3, Lsn(n), 0));
+        // Three generations: two that a failed checkpoint left as one, and the current one.
+        let many = PIECE_KEYS as u64 * 8;
+        add(0, many + 10);
+        keys.freeze();
+        add(many + 10, many + 20);
+        let frozen = keys.freeze();
+        add(many + 20, many + 25);
+
+        let expected = |hash: u64| (0..many + 25).rev().filter(move |n| n % 3 == hash && *n != 5);
+        for hash in 0..3 {
+            assert_eq!(found(&keys, hash, usize::MAX), expected(hash).collect::<Vec<_>>());
+            assert_eq!(found(&keys, hash, 4), expected(hash).take(4).collect::<Vec<_>>());
+        }
+        assert!(found(&keys, 3, 9).is_empty());
+        let sorted: Vec<Vec<KeyEntry>> = frozen.iter().map(|part| part.sorted()).collect();
+        assert_eq!(sorted.iter().map(Vec::len).sum::<usize>() as u64, many + 20);
+        assert!(sorted.iter().all(|part| part.is_sorted()));
     }
 }

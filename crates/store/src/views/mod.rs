@@ -165,6 +165,13 @@ impl Views {
         self.end(stream.get()).last_time_ms
     }
 
+    /// Both at once: the offset of the next entry, and the time of the last one.
+    #[must_use]
+    pub fn next_place(&self, stream: StreamId) -> (u64, i64) {
+        let End { next_offset, last_time_ms } = self.end(stream.get());
+        (next_offset, last_time_ms)
+    }
+
     fn end(&self, stream: u64) -> End {
         let known = self.shared.live.shard(stream).read().end(stream);
         known.unwrap_or_else(|| {
