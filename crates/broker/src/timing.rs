@@ -51,11 +51,7 @@ impl Broker {
 }
 
 /// Of a batch all messages are timed, or none: what follows from a call is one thing.
-fn timing_of_several(
-    messages: &[Pairs<'_>],
-    now_ms: i64,
-    delay_max_ms: i64,
-) -> Result<Timing, PublishError> {
+fn timing_of_several(messages: &[Pairs<'_>], now_ms: i64, delay_max_ms: i64) -> Result<Timing, PublishError> {
     let is_single = |told: &Pairs<'_>| {
         [properties::CRON, properties::TIMER_DELETE_UNIQUE_ID].iter().any(|key| told.has(key))
     };

@@ -206,6 +206,7 @@ impl<M: Machine> Group<M> {
     /// A checkpoint is to begin before memory is short.
     fn wants_memory_back(&self, now_ms: i64) -> bool {
         self.checkpoint.is_none()
+            && self.fenced.is_none()
             && self.store.views.live_bytes() >= self.live_bytes_max / 2
             && now_ms >= self.checkpoint_not_before_ms
     }
@@ -289,12 +290,12 @@ impl<M: Machine> Group<M> {
     }
 
     fn append(&mut self, frame: FrameBuilder) -> Result<(), LogError> {
-        let is_empty = frame.is_empty();
-        let before = self.store.log.end();
-        let end = self.store.log.append(frame)?;
-        if is_empty {
+        if frame.is_empty() {
+            self.store.log.give_back(frame);
             return Ok(());
         }
+        let before = self.store.log.end();
+        let end = self.store.log.append(frame)?;
         self.metrics.frame_written(end.get() - before.get());
         Ok(())
     }

@@ -27,6 +27,8 @@ pub const COLD_BLOCKS_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const OPEN_SEGMENTS_MAX: usize = 128;
 /// Trimmed segments kept for reuse: one to roll into, one in reserve for a full disk.
 pub const SPARE_SEGMENTS_MAX: usize = 2;
+/// Streams of which the rest of a chunk is kept after a read (12 KiB each).
+pub const READ_AHEAD_STREAMS_MAX: usize = 64;
 /// A merge reads the chunks of a directory block in one piece up to this size; larger ones are
 /// worth a read each.
 pub const READ_AHEAD_BYTES: u64 = 256 * 1024;

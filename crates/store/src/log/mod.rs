@@ -186,16 +186,21 @@ impl Log {
         FrameBuilder::new(buf, starts, self.end(), self.epoch, commit)
     }
 
+    /// Takes back a frame that is not to be written, so that the next one has its memory.
+    pub fn give_back(&mut self, frame: FrameBuilder) {
+        (self.buf, self.starts) = (frame.buf, frame.starts);
+    }
+
     /// Writes a frame and makes it readable; returns the log's new end. An empty frame is not
     /// written.
     pub fn append(&mut self, frame: FrameBuilder) -> Result<Lsn, LogError> {
-        let FrameBuilder { mut buf, starts, lsn, epoch, commit } = frame;
+        self.shared.check_fence()?;
         let end = self.end();
-        if starts.is_empty() {
-            (self.buf, self.starts) = (buf, starts);
+        if frame.is_empty() {
+            self.give_back(frame);
             return Ok(end);
         }
-        self.shared.check_fence()?;
+        let FrameBuilder { mut buf, starts, lsn, epoch, commit } = frame;
         if lsn != end {
             return Err(LogError::NotAtEnd { lsn, end });
         }

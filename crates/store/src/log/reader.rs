@@ -114,7 +114,9 @@ impl LogReader {
     }
 
     async fn read_waiting(&self, wants: Vec<Want>) -> Found {
-        let Some(_room) = self.shared.cold_room.take(bytes_of_blocks(&wants)).await else { return Vec::new() };
+        let Some(_room) = self.shared.cold_room.take(bytes_of_blocks(&wants)).await else {
+            return Vec::new();
+        };
         let Ok(_permit) = self.shared.cold_reads.acquire().await else { return Vec::new() };
         let found: Arc<Mutex<Found>> = Arc::default();
         let (shared, slot) = (Arc::clone(&self.shared), Arc::clone(&found));

@@ -18,6 +18,7 @@
 //! Reading order: [`entry`], `live`, `directory`, `run_writer`, `run`, `manifest`, [`job`],
 //! `merge`, [`reader`].
 
+pub(crate) mod ahead;
 pub(crate) mod directory;
 pub mod entry;
 pub(crate) mod filter;

@@ -56,6 +56,8 @@ struct InMemory {
     first: Option<u64>,
     /// The stream was dropped: run files do not matter at all.
     reset: bool,
+    /// [`Shard::drops`].
+    drops: u64,
 }
 
 fn in_memory(shard: &Shard, stream: u64) -> InMemory {
@@ -65,6 +67,7 @@ fn in_memory(shard: &Shard, stream: u64) -> InMemory {
     InMemory {
         first: live.iter().flatten().find_map(|s| s.entries.first()).map(|e| e.offset),
         reset: live.iter().flatten().any(|s| s.reset),
+        drops: shard.drops(),
     }
 }
 
@@ -122,15 +125,34 @@ impl ViewsReader {
             return Ok(());
         }
         let hot_part = out.split_off(first);
-        self.read_runs(id, from..memory.first.unwrap_or(u64::MAX), &mut |entry| {
-            if entry.lsn >= below {
+        let end = memory.first.unwrap_or(u64::MAX);
+        let mut next = from;
+        self.shared.ahead.each(id, memory.drops, from, &mut |entry| {
+            if entry.lsn >= below || entry.offset >= end {
                 return false;
             }
+            next = entry.next_offset();
             if entry.lsn >= start {
-                out.push(entry);
+                out.push(*entry);
             }
             out.len() < first + max
-        })?;
+        });
+        if out.len() < first + max && next < end {
+            self.read_chunks(id, next..end, &mut |entries| {
+                let mut rest = entries.iter();
+                while out.len() < first + max {
+                    let Some(entry) = rest.next() else { return true };
+                    if entry.lsn >= below {
+                        return false;
+                    }
+                    if entry.lsn >= start {
+                        out.push(*entry);
+                    }
+                }
+                self.shared.ahead.keep(id, memory.drops, rest.as_slice());
+                false
+            })?;
+        }
         let room = (first + max).saturating_sub(out.len());
         out.extend(hot_part.into_iter().take(room));
         Ok(())
@@ -144,6 +166,16 @@ impl ViewsReader {
         offsets: std::ops::Range<u64>,
         f: &mut dyn FnMut(Entry) -> bool,
     ) -> Result<(), ReadError> {
+        self.read_chunks(stream, offsets, &mut |entries| entries.iter().all(|entry| f(*entry)))
+    }
+
+    /// As [`Self::read_runs`], as many entries at a time as stand together.
+    fn read_chunks(
+        &self,
+        stream: u64,
+        offsets: std::ops::Range<u64>,
+        f: &mut dyn FnMut(&[Entry]) -> bool,
+    ) -> Result<(), ReadError> {
         let start = self.shared.log.start();
         let mut entries = Vec::new();
         self.each_record(stream, offsets.start, &mut |cursor, record| {
@@ -156,13 +188,8 @@ impl ViewsReader {
             entries.clear();
             cursor.run().chunk(&record, &mut entries)?;
             let first = entries.partition_point(|e| e.next_offset() <= offsets.start);
-            let wanted = entries[first..].iter().take_while(|e| e.offset < offsets.end);
-            for entry in wanted {
-                if !f(*entry) {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
+            let behind = entries.partition_point(|e| e.offset < offsets.end).max(first);
+            Ok(f(entries.get(first..behind).unwrap_or_default()))
         })
     }
 
@@ -449,11 +476,13 @@ impl ViewsReader {
     /// The same by what it is taken for.
     #[must_use]
     pub fn memory(&self) -> ViewsMemory {
+        let runs = &self.shared.files().runs;
         let (entries, ends_bytes) = self.shared.live.memory_bytes();
         ViewsMemory {
             live_bytes: entries + self.shared.objects.memory_bytes() + self.shared.keys.memory_bytes(),
             ends_bytes,
-            runs_bytes: self.shared.files().runs.iter().map(|r| r.memory_bytes()).sum(),
+            runs_bytes: runs.iter().map(|r| r.memory_bytes()).sum::<usize>()
+                + self.shared.ahead.memory_bytes(),
         }
     }
 

@@ -9,6 +9,7 @@ use base::Doors;
 use model::Lsn;
 use parking_lot::Mutex;
 
+use super::ahead::ReadAhead;
 use super::key_file::{KeyFileMeta, key_file_name, parse_key_file_name};
 use super::live::{End, LiveStreams};
 use super::live_objects::{LiveKeys, LiveObjects};
@@ -37,9 +38,13 @@ pub(crate) struct ViewsShared {
     pub(crate) live: LiveStreams,
     pub(crate) objects: LiveObjects,
     pub(crate) keys: LiveKeys,
+    pub(crate) ahead: ReadAhead,
     files: ArcSwap<Files>,
-    /// The manifest on disk. Held while one is being replaced.
+    /// The manifest on disk. Held while one is being replaced, which takes flushes: readers do not
+    /// look here.
     durable: Mutex<Manifest>,
+    /// The checkpoint that it names, once its files can be read.
+    readable_checkpoint: AtomicU64,
     next_id: AtomicU64,
 }
 
@@ -77,6 +82,7 @@ impl ViewsShared {
             files.runs.push(Arc::new(run));
         }
         let next_id = AtomicU64::new(manifest.next_id);
+        let readable_checkpoint = AtomicU64::new(manifest.checkpoint.get());
         Ok(Self {
             doors: doors.clone(),
             root: root.to_owned(),
@@ -85,8 +91,10 @@ impl ViewsShared {
             live: LiveStreams::new(config.idle_streams_max),
             objects: LiveObjects::default(),
             keys: LiveKeys::default(),
+            ahead: ReadAhead::default(),
             files: ArcSwap::from_pointee(files),
             durable: Mutex::new(manifest),
+            readable_checkpoint,
             next_id,
         })
     }
@@ -107,7 +115,7 @@ impl ViewsShared {
     }
 
     pub(crate) fn durable_checkpoint(&self) -> Lsn {
-        self.durable.lock().checkpoint
+        Lsn(self.readable_checkpoint.load(Ordering::Acquire))
     }
 
     /// The end of a stream as the runs have it.
@@ -171,6 +179,7 @@ impl ViewsShared {
         save(&self.doors, &self.root, &manifest).map_err(at(&self.root))?;
         *durable = manifest;
         self.files.store(Arc::new(files));
+        self.readable_checkpoint.store(checkpoint.get(), Ordering::Release);
         drop(durable);
         self.remove_unnamed(&old);
         Ok(())
