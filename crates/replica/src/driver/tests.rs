@@ -56,7 +56,7 @@ impl Machine for Numbers {
 
 fn open(dir: &Path, flush: Flush, machine: Numbers) -> (Handle<Numbers>, Closed) {
     let doors = Doors::system();
-    let config = ReplicaConfig { flush, flush_interval_ms: 1 };
+    let config = ReplicaConfig { flush, flush_interval_ms: 1, ..ReplicaConfig::default() };
     let group = Group::open(&doors, dir, config, &StoreConfig::default(), Repair::default(), machine);
     start(&doors, group.expect("opens")).expect("starts")
 }
