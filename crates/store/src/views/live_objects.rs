@@ -136,10 +136,6 @@ impl KeyGeneration {
         self.newest = later.newest;
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.newest.is_empty() && self.pieces.is_empty()
-    }
-
     fn len(&self) -> usize {
         self.pieces.iter().map(|piece| piece.len()).sum::<usize>() + self.newest.len()
     }
