@@ -40,11 +40,12 @@ const STRONG: &[&str] = &["-Xms1g", "-Xmx1g", "-XX:+UseParallelGC"];
 /// Room for all garbage of a window: no collection falls into a measured latency.
 const UNPAUSED: &[&str] = &["-Xms3g", "-Xmx3g", "-Xmn2500m", "-XX:+AlwaysPreTouch", "-XX:+UseParallelGC"];
 
-const CLIENTS: [Client; 9] = [
+const CLIENTS: [Client; 10] = [
     Client { name: "java-remoting-5.5.0", language: Language::Java(REMOTING_5) },
     Client { name: "java-remoting-4.9.8", language: Language::Java(REMOTING_4) },
     Client { name: "java-grpc", language: Language::Java(GRPC) },
     Client { name: "java-cross", language: Language::Java(CROSS) },
+    Client { name: "mqadmin", language: Language::Java(MQADMIN) },
     Client { name: "go-remoting", language: Language::Go { folder: "go-remoting" } },
     Client { name: "go-grpc", language: Language::Go { folder: "go-grpc" } },
     Client { name: "python-grpc", language: Language::Python },
@@ -64,6 +65,13 @@ const REMOTING_4: Java = Java {
     version: Some("4.9.8"),
     sources: &["java-kit/src", "java-remoting/src", "java-remoting/src-4"],
     main: "remoting.Main",
+    flags: SMALL,
+};
+const MQADMIN: Java = Java {
+    folder: "operator",
+    version: None,
+    sources: &["java-kit/src", "mqadmin/src"],
+    main: "mqadmin.Main",
     flags: SMALL,
 };
 const GRPC: Java = Java {

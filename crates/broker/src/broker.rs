@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -67,6 +68,8 @@ pub struct Broker {
     pub(crate) lite_metrics: LiteMetrics,
     /// Has lite topics looked for that are over, before the time has come.
     pub(crate) lite_sweep: Arc<Notify>,
+    /// Routes send producers here.
+    pub(crate) routes_writes: AtomicBool,
     handle: Handle<BrokerMachine>,
     group_metrics: replica::Metrics,
     store_metrics: Arc<store::Metrics>,
@@ -122,6 +125,7 @@ impl Broker {
             lite,
             lite_metrics,
             lite_sweep: Arc::default(),
+            routes_writes: AtomicBool::new(true),
             handle,
             group_metrics,
             store_metrics,

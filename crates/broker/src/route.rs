@@ -1,5 +1,7 @@
 //! `route`: where a topic's queues are. One node holds them all so far.
 
+use std::sync::atomic::Ordering;
+
 use model::names::AUTO_CREATE_TOPIC;
 use model::verbs::{Route, RouteError, RouteShare};
 use model::{Permission, Session, TopicConfig, TopicName};
@@ -11,7 +13,10 @@ const ORDER_NAMESPACE: &str = "ORDER_TOPIC_CONFIG";
 
 impl Broker {
     pub(crate) fn do_route(&self, session: &Session, topic: &TopicName) -> Result<Route, RouteError> {
-        let config = self.route_config(topic).ok_or_else(|| RouteError::TopicNotFound(topic.clone()))?;
+        let mut config = self.route_config(topic).ok_or_else(|| RouteError::TopicNotFound(topic.clone()))?;
+        if !self.routes_writes.load(Ordering::Relaxed) {
+            config.permission.0 &= !Permission::WRITE;
+        }
         let share = RouteShare {
             cluster: self.config.cluster.clone(),
             broker_name: self.config.name.clone(),

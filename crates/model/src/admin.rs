@@ -4,6 +4,7 @@
 //! An operation is a type that implements [`AdminOp`]; its request and response types stand here
 //! because several protocols use them. It is run by name through [`Admin`].
 
+mod node;
 mod progress;
 
 use async_trait::async_trait;
@@ -23,6 +24,7 @@ use crate::names::{GroupName, TopicName};
 use crate::session::Session;
 use crate::topic::TopicConfig;
 
+pub use node::{ClientDescription, ClientListRequest, NodeWrites, NodeWritesRequest};
 pub use progress::{GroupCloneOffsetsRequest, GroupResetRequest, GroupSkipRequest, QueueOffset, ResetTo};
 
 /// Runs operations by name.
@@ -159,6 +161,9 @@ operations! {
     LiteDispatch = "lite.dispatch", Write, "Let clients look at all their lite topics again", LiteDispatchRequest => Done;
     TransactionList = "transaction.list", Read, "List undecided transactions, oldest first", TransactionListRequest => Vec<TransactionDescription>;
     TransactionEnd = "transaction.end", Write, "Commit or roll back an undecided transaction", TransactionEndRequest => Done;
+    ClientList = "client.list", Read, "List connected clients and what they do", ClientListRequest => Vec<ClientDescription>;
+    /// Takes effect on routes that are asked for from now on, until the node starts again.
+    NodeWritesPut = "node.writes", Write, "Send producers to this node, or keep them away from it", NodeWritesRequest => NodeWrites;
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription;
 }
 

@@ -1,5 +1,6 @@
 //! Administrative operations: one file each. The catalogue below is the only list of them.
 
+mod client_list;
 mod dead_letters_resend;
 mod group_clone_offsets;
 mod group_delete;
@@ -10,6 +11,7 @@ mod group_reset;
 mod key_value;
 mod lite;
 mod node_info;
+mod node_writes_put;
 mod timer_delete;
 mod timer_list;
 mod topic_delete;
@@ -22,10 +24,11 @@ mod transaction_list;
 use async_trait::async_trait;
 use model::Session;
 use model::admin::{
-    Admin, AdminError, AdminOp, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet, GroupList,
-    GroupPut, GroupReset, GroupSkip, KeyValueGet, KeyValueList, KeyValuePut, LiteClient, LiteDelete,
-    LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, NodeInfo, OperationInfo, TimerDelete,
-    TimerList, TopicDelete, TopicGet, TopicList, TopicPut, TransactionEnd, TransactionList,
+    Admin, AdminError, AdminOp, ClientList, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet,
+    GroupList, GroupPut, GroupReset, GroupSkip, KeyValueGet, KeyValueList, KeyValuePut, LiteClient,
+    LiteDelete, LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, NodeInfo, NodeWritesPut,
+    OperationInfo, TimerDelete, TimerList, TopicDelete, TopicGet, TopicList, TopicPut, TransactionEnd,
+    TransactionList,
 };
 use serde_json::Value;
 
@@ -92,5 +95,7 @@ catalogue!(
     LiteDispatch,
     TransactionList,
     TransactionEnd,
+    ClientList,
+    NodeWritesPut,
     NodeInfo,
 );

@@ -29,6 +29,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use model::admin::ClientDescription;
 use model::membership::{ConsumeModel, Heartbeat, LeaveScope, Member, MemberError, Subscription};
 use model::{GroupName, Session, SessionId, TopicName};
 use parking_lot::RwLock;
@@ -154,6 +155,12 @@ impl Members {
     #[must_use]
     pub fn producers(&self, group: &GroupName) -> Vec<Member> {
         self.table.read().producers(group)
+    }
+
+    /// Every client, once for each session that it was heard on.
+    #[must_use]
+    pub fn clients(&self) -> Vec<ClientDescription> {
+        self.table.read().clients()
     }
 
     /// A producer of the group; the next call gives the next one.

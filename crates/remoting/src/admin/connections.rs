@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::admin::{self, ClientList, ClientListRequest};
 use model::membership::{BeatStart, ConsumeHow, ConsumeModel, ConsumerBeat, Member, Subscription};
 use model::{Endpoint, GroupName};
 use serde::Serialize;
@@ -118,4 +119,41 @@ pub(super) async fn producers(link: &Link, request: &Command) -> Answer {
     }
     let connection_set = members.iter().map(Connection::from).collect();
     Ok(success(Fields::new(), json::write(&Producers { connection_set })))
+}
+
+/// `ProducerInfo`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProducerBody {
+    client_id: String,
+    language: String,
+    last_update_timestamp: i64,
+    #[serde(rename = "remoteIP")]
+    remote_ip: String,
+    version: i32,
+}
+
+/// `GET_ALL_PRODUCER_INFO`: producers by group (`ProducerTableInfo`).
+pub(super) async fn all_producers(link: &Link) -> Answer {
+    let clients =
+        admin::run::<ClientList>(link.engine(), &link.session, ClientListRequest::default()).await?;
+    let mut data: BTreeMap<String, Vec<ProducerBody>> = BTreeMap::new();
+    for client in clients {
+        for group in &client.producers {
+            data.entry(group.as_str().to_owned()).or_default().push(ProducerBody {
+                client_id: client.client_id.clone(),
+                language: client.language.clone(),
+                last_update_timestamp: client.last_seen_ms,
+                remote_ip: client.address.clone(),
+                version: client.version,
+            });
+        }
+    }
+    Ok(success(Fields::new(), json::write(&ProducerTable { data })))
+}
+
+/// `ProducerTableInfo`
+#[derive(Serialize)]
+struct ProducerTable {
+    data: BTreeMap<String, Vec<ProducerBody>>,
 }

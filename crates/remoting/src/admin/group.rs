@@ -162,8 +162,27 @@ struct GroupTable {
     subscription_group_table: BTreeMap<String, GroupBody>,
 }
 
+/// `SubscriptionGroupList`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupBodies {
+    group_config_list: Vec<GroupBody>,
+}
+
 pub(super) async fn put(link: &Link, request: &Command) -> Answer {
-    let mut body: GroupBody = json::read(&request.body)?;
+    put_one(link, json::read(&request.body)?).await
+}
+
+/// Several at once; the first that is refused ends it.
+pub(super) async fn put_list(link: &Link, request: &Command) -> Answer {
+    let list: GroupBodies = json::read(&request.body)?;
+    for body in list.group_config_list {
+        put_one(link, body).await?;
+    }
+    Ok(done())
+}
+
+async fn put_one(link: &Link, mut body: GroupBody) -> Answer {
     let changes = body.attributes.take().unwrap_or_default();
     let mut config = body.config()?;
     let ask = GroupRequest { group: config.name.clone() };

@@ -2,9 +2,12 @@
 //! second table of codes. Each runs an operation of [`model::admin`] under its 4.x code.
 
 mod connections;
+mod consume_queue;
+mod elsewhere;
 mod group;
 mod key_value;
 pub(crate) mod lite;
+mod namesrv;
 mod node;
 mod progress;
 mod relay;
@@ -13,8 +16,7 @@ mod topic;
 
 use std::sync::Arc;
 
-use crate::code::{request as code, response};
-use crate::error::Failure;
+use crate::code::request as code;
 use crate::frame::Command;
 use crate::handlers::Answer;
 use crate::link::Link;
@@ -22,13 +24,19 @@ use crate::link::Link;
 pub(crate) async fn operate(link: &Arc<Link>, request: &Command) -> Answer {
     match request.code {
         code::UPDATE_AND_CREATE_TOPIC => topic::put(link, request).await,
+        code::UPDATE_AND_CREATE_TOPIC_LIST => topic::put_list(link, request).await,
         code::DELETE_TOPIC_IN_BROKER => topic::delete(link, request).await,
         code::DELETE_TOPIC_IN_NAMESRV => topic::delete_route(request),
         code::GET_ALL_TOPIC_LIST_FROM_NAMESERVER => topic::names(link).await,
+        code::GET_TOPICS_BY_CLUSTER => topic::of_cluster(link, request).await,
+        code::GET_UNIT_TOPIC_LIST
+        | code::GET_HAS_UNIT_SUB_TOPIC_LIST
+        | code::GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST => topic::of_units(link, request).await,
         code::GET_ALL_TOPIC_CONFIG => topic::all(link).await,
         code::GET_TOPIC_CONFIG => topic::get(link, request).await,
         code::GET_TOPIC_STATS_INFO => stats::topic(link, request).await,
         code::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP => group::put(link, request).await,
+        code::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST => group::put_list(link, request).await,
         code::DELETE_SUBSCRIPTIONGROUP => group::delete(link, request).await,
         code::GET_ALL_SUBSCRIPTIONGROUP_CONFIG => group::all(link).await,
         code::GET_SUBSCRIPTIONGROUP_CONFIG => group::get(link, request).await,
@@ -38,6 +46,8 @@ pub(crate) async fn operate(link: &Arc<Link>, request: &Command) -> Answer {
         code::QUERY_TOPICS_BY_CONSUMER => stats::topics_of_group(link, request).await,
         code::GET_CONSUMER_CONNECTION_LIST => connections::consumers(link, request).await,
         code::GET_PRODUCER_CONNECTION_LIST => connections::producers(link, request).await,
+        code::GET_ALL_PRODUCER_INFO => connections::all_producers(link).await,
+        code::QUERY_CONSUME_QUEUE => consume_queue::query(link, request).await,
         code::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => relay::consumer_status(link, request).await,
         code::GET_CONSUMER_RUNNING_INFO => relay::running_info(link, request).await,
         code::CONSUME_MESSAGE_DIRECTLY => relay::consume_directly(link, request).await,
@@ -53,6 +63,14 @@ pub(crate) async fn operate(link: &Arc<Link>, request: &Command) -> Answer {
         code::GET_BROKER_RUNTIME_INFO => node::runtime(link).await,
         code::GET_BROKER_CONFIG => node::config(link).await,
         code::UPDATE_BROKER_CONFIG => node::update_config(),
+        code::GET_BROKER_HA_STATUS => node::replicas(link).await,
+        code::WIPE_WRITE_PERM_OF_BROKER => namesrv::wipe_writes(link, request).await,
+        code::ADD_WRITE_PERM_OF_BROKER => namesrv::add_writes(link, request).await,
+        code::GET_NAMESRV_CONFIG => namesrv::config(link),
+        code::UPDATE_NAMESRV_CONFIG => namesrv::update_config(),
+        code::CLEAN_EXPIRED_CONSUMEQUEUE | code::CLEAN_UNUSED_TOPIC | code::DELETE_EXPIRED_COMMITLOG => {
+            elsewhere::clean()
+        }
         code::GET_BROKER_LITE_INFO => lite::broker(link).await,
         code::GET_PARENT_TOPIC_INFO => lite::parent_info(link, request).await,
         code::GET_LITE_TOPIC_INFO => lite::topic(link, request).await,
@@ -63,9 +81,6 @@ pub(crate) async fn operate(link: &Arc<Link>, request: &Command) -> Answer {
         code::GET_KV_CONFIG => key_value::get(link, request).await,
         code::DELETE_KV_CONFIG => key_value::delete(link, request).await,
         code::GET_KVLIST_BY_NAMESPACE => key_value::list(link, request).await,
-        other => Err(Failure::new(
-            response::REQUEST_CODE_NOT_SUPPORTED,
-            format!("request type {other} not supported"),
-        )),
+        other => elsewhere::refuse(other),
     }
 }

@@ -57,6 +57,28 @@ pub(super) async fn runtime(link: &Link) -> Answer {
     Ok(success(Fields::new(), json::write(&KeyValueTable { table })))
 }
 
+/// `HARuntimeInfo`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Replicas {
+    ha_connection_info: [(); 0],
+    in_sync_slave_nums: u32,
+    master: bool,
+    master_commit_log_max_offset: u64,
+}
+
+/// `GET_BROKER_HA_STATUS`: a group of one.
+pub(super) async fn replicas(link: &Link) -> Answer {
+    let node = describe(link).await?;
+    let body = Replicas {
+        ha_connection_info: [],
+        in_sync_slave_nums: 0,
+        master: true,
+        master_commit_log_max_offset: node.log_end,
+    };
+    Ok(success(Fields::new(), json::write(&body)))
+}
+
 /// Properties text, the few that tools look at.
 pub(super) async fn config(link: &Link) -> Answer {
     let node = describe(link).await?;

@@ -86,7 +86,12 @@ const fn committed(progress: &QueueProgress) -> u64 {
 }
 
 /// When the message at an offset was stored, if it still is.
-async fn stored_ms(link: &Link, topic: &TopicName, queue: u32, offset: u64) -> Result<Option<i64>, Failure> {
+pub(super) async fn stored_ms(
+    link: &Link,
+    topic: &TopicName,
+    queue: u32,
+    offset: u64,
+) -> Result<Option<i64>, Failure> {
     let query = MessageQuery::Offset { topic: topic.clone(), queue: QueueId(queue), offset: Offset(offset) };
     match link.engine().query(&link.session, query).await {
         Ok(found) => Ok(found.first().map(model::StoredMessage::stored_ms)),

@@ -1,6 +1,8 @@
 //! How far queues and groups are (`TopicStatsTable`, `ConsumeStats`, `ResetOffsetBody`). These
 //! tables are keyed by queues: see [`crate::json::RawKeyed`].
 
+use std::collections::BTreeSet;
+
 use model::admin::GroupDescription;
 use model::verbs::{Seek, SeekTo};
 use model::{GroupName, Offset, QueueId, TopicName};
@@ -13,7 +15,7 @@ use crate::header::Fields;
 use crate::json::{self, MessageQueue, RawKeyed};
 use crate::link::Link;
 
-use super::{group, topic};
+use super::{group, progress, topic};
 
 /// `TopicOffset`
 #[derive(Serialize)]
@@ -30,6 +32,7 @@ struct TopicOffset {
 struct OffsetWrapper {
     broker_offset: u64,
     consumer_offset: u64,
+    /// Store time of the last message consumed; 0 if it is gone, or there was none.
     last_timestamp: i64,
     pull_offset: u64,
 }
@@ -77,18 +80,38 @@ pub(super) async fn table_of(
     wanted: Option<&str>,
 ) -> Result<String, Failure> {
     let broker_name = &link.server.node().await?.broker_name;
-    let row = |progress: &model::admin::QueueProgress| {
+    let is_wanted = |topic: &TopicName| wanted.is_none_or(|wanted| topic.as_str() == wanted);
+    let mut rows: Vec<(MessageQueue, OffsetWrapper)> = Vec::with_capacity(found.progress.len());
+    for progress in found.progress.iter().filter(|progress| is_wanted(&progress.topic)) {
+        let last = progress.committed_offset.checked_sub(1);
+        let last_ms = match last {
+            Some(last) => progress::stored_ms(link, &progress.topic, progress.queue, last).await?,
+            None => None,
+        };
         let offsets = OffsetWrapper {
             broker_offset: progress.max_offset,
             consumer_offset: progress.committed_offset,
-            last_timestamp: 0,
+            last_timestamp: last_ms.unwrap_or_default(),
             pull_offset: progress.next_offset,
         };
-        (key(broker_name, &progress.topic, progress.queue), offsets)
-    };
-    let rows =
-        found.progress.iter().filter(|progress| wanted.is_none_or(|topic| progress.topic.as_str() == topic));
-    let table = RawKeyed(rows.map(row).collect());
+        rows.push((key(broker_name, &progress.topic, progress.queue), offsets));
+    }
+    // Of a topic that the group reads all queues are told, also those in which it has no place yet.
+    let topics: BTreeSet<&TopicName> = found.progress.iter().map(|progress| &progress.topic).collect();
+    for name in topics.into_iter().filter(|name| is_wanted(name)) {
+        let Ok(topic) = topic::describe(link, name.as_str()).await else { continue };
+        let is_known = |queue| found.progress.iter().any(|p| p.topic == *name && p.queue == queue);
+        for queue in topic.queues.iter().filter(|queue| !is_known(queue.queue)) {
+            let offsets = OffsetWrapper {
+                broker_offset: queue.max_offset,
+                consumer_offset: 0,
+                last_timestamp: 0,
+                pull_offset: 0,
+            };
+            rows.push((key(broker_name, name, queue.queue), offsets));
+        }
+    }
+    let table = RawKeyed(rows);
     Ok(format!("{{\"consumeTps\":0.0,\"offsetTable\":{}}}", table.to_text()))
 }
 

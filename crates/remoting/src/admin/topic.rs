@@ -7,9 +7,9 @@ use model::admin::{
     TopicRequest,
 };
 use model::{Permission, TopicConfig, TopicName};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::code::response;
+use crate::code::{request as code, response};
 use crate::error::Failure;
 use crate::frame::Command;
 use crate::handlers::{Answer, done, success};
@@ -61,7 +61,66 @@ struct TopicNames<'a> {
 
 pub(super) async fn put(link: &Link, request: &Command) -> Answer {
     let fields = &request.fields;
-    let name = TopicName::new(fields.required("topic")?)?;
+    let wish = Wish {
+        topic_name: fields.required("topic")?.to_owned(),
+        read_queue_nums: fields.parse("readQueueNums")?,
+        write_queue_nums: fields.parse("writeQueueNums")?,
+        perm: fields.parse("perm")?,
+        order: fields.flag("order"),
+        topic_sys_flag: fields.parse_opt("topicSysFlag")?.unwrap_or_default(),
+        attributes: BTreeMap::new(),
+    };
+    put_one(link, wish, fields.get("attributes").unwrap_or_default()).await
+}
+
+/// `TopicConfig` as tools write it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wish {
+    topic_name: String,
+    #[serde(default = "queues")]
+    read_queue_nums: u32,
+    #[serde(default = "queues")]
+    write_queue_nums: u32,
+    #[serde(default = "read_and_write")]
+    perm: u32,
+    #[serde(default)]
+    order: bool,
+    #[serde(default)]
+    topic_sys_flag: i32,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+}
+
+/// `TopicConfig.defaultReadQueueNums`, of a list that leaves it out.
+const fn queues() -> u32 {
+    16
+}
+
+const fn read_and_write() -> u32 {
+    Permission::READ | Permission::WRITE
+}
+
+/// `CreateTopicListRequestBody`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wishes {
+    topic_config_list: Vec<Wish>,
+}
+
+/// Several at once; the first that is refused ends it.
+pub(super) async fn put_list(link: &Link, request: &Command) -> Answer {
+    let wishes: Wishes = json::read(&request.body)?;
+    for wish in wishes.topic_config_list {
+        let changes: Vec<String> =
+            wish.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        put_one(link, wish, &changes.join(",")).await?;
+    }
+    Ok(done())
+}
+
+async fn put_one(link: &Link, wish: Wish, changes: &str) -> Answer {
+    let name = TopicName::new(&wish.topic_name)?;
     if name.is_system() {
         let remark = format!("The topic[{name}] is conflict with system topic.");
         return Err(Failure::new(response::INVALID_PARAMETER, remark));
@@ -69,13 +128,13 @@ pub(super) async fn put(link: &Link, request: &Command) -> Answer {
     let ask = TopicRequest { topic: name.clone() };
     let before = admin::run::<TopicGet>(link.engine(), &link.session, ask).await.ok();
     let mut attributes = before.map(|description| description.config.attributes).unwrap_or_default();
-    change_attributes(&mut attributes, fields.get("attributes").unwrap_or_default());
+    change_attributes(&mut attributes, changes);
     let config = TopicConfig {
-        read_queues: fields.parse("readQueueNums")?,
-        write_queues: fields.parse("writeQueueNums")?,
-        permission: Permission(fields.parse("perm")?),
-        ordered: fields.flag("order"),
-        system_flag: fields.parse_opt("topicSysFlag")?.unwrap_or_default(),
+        read_queues: wish.read_queue_nums,
+        write_queues: wish.write_queue_nums,
+        permission: Permission(wish.perm),
+        ordered: wish.order,
+        system_flag: wish.topic_sys_flag,
         attributes,
         ..TopicConfig::new(name, 1)
     };
@@ -136,6 +195,29 @@ pub(super) async fn names(link: &Link) -> Answer {
     let topics = list(link).await?;
     let topic_list = topics.iter().map(|topic| topic.name.as_str()).collect();
     Ok(success(Fields::new(), json::write(&TopicNames { topic_list })))
+}
+
+/// Bits of `TopicSysFlag`.
+const UNIT: i32 = 1;
+const UNIT_SUB: i32 = 2;
+
+/// `GET_UNIT_TOPIC_LIST`, `GET_HAS_UNIT_SUB_TOPIC_LIST`, `GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST`.
+pub(super) async fn of_units(link: &Link, request: &Command) -> Answer {
+    let topics = list(link).await?;
+    let is_meant = |topic: &&TopicConfig| match request.code {
+        code::GET_UNIT_TOPIC_LIST => topic.system_flag & UNIT != 0,
+        code::GET_HAS_UNIT_SUB_TOPIC_LIST => topic.system_flag & UNIT_SUB != 0,
+        _ => topic.system_flag & (UNIT | UNIT_SUB) == UNIT_SUB,
+    };
+    Ok(topic_names(topics.iter().filter(is_meant).map(|topic| topic.name.as_str())))
+}
+
+/// `GET_TOPICS_BY_CLUSTER`: all of this node's, if the cluster is its own.
+pub(super) async fn of_cluster(link: &Link, request: &Command) -> Answer {
+    let cluster = request.fields.required("cluster")?;
+    let is_ours = link.server.node().await?.cluster == cluster;
+    let topics = if is_ours { list(link).await? } else { Vec::new() };
+    Ok(topic_names(topics.iter().map(|topic| topic.name.as_str())))
 }
 
 pub(super) async fn all(link: &Link) -> Answer {

@@ -25,6 +25,9 @@ const COMMIT_OFFSET: i32 = 1;
 const SUSPEND: i32 = 2;
 const SUBSCRIPTION: i32 = 4;
 
+/// Tools read by this name; every RocketMQ broker knows it, and nobody keeps its progress.
+const TOOLS_GROUP: &str = "TOOLS_CONSUMER";
+
 pub(super) async fn pull(link: &Arc<Link>, request: &Command) -> Answer {
     let fields = &request.fields;
     let group = GroupName::new(fields.required("consumerGroup")?)?;
@@ -39,7 +42,7 @@ pub(super) async fn pull(link: &Arc<Link>, request: &Command) -> Answer {
     let wait_ms = if flags & SUSPEND == 0 { 0 } else { fields.parse::<i64>("suspendTimeoutMillis")? };
     let fetch = Fetch {
         filter: wanted(link, fields, flags, &group, &topic).await?,
-        group: Some(group),
+        group: Some(group).filter(|group| group.as_str() != TOOLS_GROUP),
         topic,
         queue,
         offset: Offset(u64::try_from(asked).unwrap_or_default()),

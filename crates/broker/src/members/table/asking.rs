@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use model::admin::ClientDescription;
 use model::membership::{ConsumerBeat, Member};
-use model::{GroupName, Session, SessionId, TopicName};
+use model::{Endpoint, GroupName, Session, SessionId, TopicName};
 
 use super::Table;
 use crate::members::groups::ConsumerGroup;
@@ -40,6 +41,21 @@ impl Table {
     pub(in crate::members) fn producers(&self, name: &GroupName) -> Vec<Member> {
         let members = self.producers.get(name).into_iter().flat_map(|group| &group.members);
         members.filter_map(|(id, member)| self.member(id, member.session, member.since_ms, None)).collect()
+    }
+
+    pub(in crate::members) fn clients(&self) -> Vec<ClientDescription> {
+        let all = self.clients.iter().flat_map(|(id, presences)| presences.iter().map(move |p| (id, p)));
+        all.map(|(id, presence)| ClientDescription {
+            client_id: id.as_ref().to_owned(),
+            address: Endpoint::from(presence.session.peer).to_string(),
+            protocol: presence.session.protocol.to_owned(),
+            language: presence.language.clone(),
+            version: presence.version,
+            last_seen_ms: presence.last_seen_ms,
+            producers: presence.producers.iter().cloned().collect(),
+            consumers: presence.consumers.iter().cloned().collect(),
+        })
+        .collect()
     }
 
     pub(in crate::members) fn has_producer(&self, name: &GroupName) -> bool {

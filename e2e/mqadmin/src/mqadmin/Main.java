@@ -1,0 +1,18 @@
+package mqadmin;
+
+import kit.Harness;
+
+/** The commands of `mqadmin` 5.5.0, by their groups. */
+public final class Main {
+    private Main() {
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Harness harness = new Harness();
+        Topics.addTo(harness);
+        Groups.addTo(harness);
+        Messages.addTo(harness);
+        Brokers.addTo(harness);
+        harness.run();
+    }
+}

@@ -1,0 +1,127 @@
+package mqadmin;
+
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import kit.Harness;
+import org.apache.rocketmq.tools.command.MQAdminStartup;
+
+/** `mqadmin` itself, called as its script calls it, and what it printed. */
+final class Tool {
+    private static final long PATIENCE_MS = 60_000;
+    private static final PrintStream LOG = System.err;
+
+    private Tool() {
+    }
+
+    /** Commands keep the client that they were run with: they are made anew, as by a process of its own. */
+    private static final class Startup extends MQAdminStartup {
+        static void once(String[] arguments) {
+            SUB_COMMANDS.clear();
+            main0(arguments, null);
+        }
+    }
+
+    /** What a command printed, exceptions included. The address of the name server is added. */
+    static synchronized String run(String command, String... options) throws Exception {
+        List<String> arguments = new ArrayList<>(List.of(command));
+        arguments.addAll(List.of("-n", Harness.NAMESRV));
+        arguments.addAll(List.of(options));
+        return capture(arguments, PATIENCE_MS);
+    }
+
+    /** The same of a command that would go on for ever, ended after a time. */
+    static synchronized String runFor(long millis, String command, String... options) throws Exception {
+        List<String> arguments = new ArrayList<>(List.of(command));
+        arguments.addAll(List.of("-n", Harness.NAMESRV));
+        arguments.addAll(List.of(options));
+        return capture(arguments, millis);
+    }
+
+    private static String capture(List<String> arguments, long patience) throws Exception {
+        ByteArrayOutputStream printed = new ByteArrayOutputStream();
+        PrintStream stream = new PrintStream(printed, true, StandardCharsets.UTF_8);
+        PrintStream out = System.out;
+        PrintStream err = System.err;
+        System.setOut(stream);
+        System.setErr(stream);
+        try {
+            Thread caller = new Thread(() -> Startup.once(arguments.toArray(new String[0])));
+            caller.setDaemon(true);
+            caller.start();
+            caller.join(patience);
+            if (caller.isAlive()) {
+                caller.interrupt();
+                caller.join(PATIENCE_MS);
+            }
+        } finally {
+            System.setOut(out);
+            System.setErr(err);
+        }
+        String text = printed.toString(StandardCharsets.UTF_8);
+        LOG.println("mqadmin " + String.join(" ", arguments) + "\n" + text);
+        return text;
+    }
+
+    /** The output holds each of these. */
+    static String holds(String output, String... facts) {
+        for (String fact : facts) {
+            if (!output.contains(fact)) {
+                throw new AssertionError("no `" + fact + "` in: " + output);
+            }
+        }
+        return output;
+    }
+
+    /** The output holds none of these. */
+    static void lacks(String output, String... facts) {
+        for (String fact : facts) {
+            if (output.contains(fact)) {
+                throw new AssertionError("there is `" + fact + "` in: " + output);
+            }
+        }
+    }
+
+    /** The first match of an expression, or of its first group. */
+    static String find(String output, String expression) {
+        Matcher matcher = Pattern.compile(expression, Pattern.MULTILINE).matcher(output);
+        if (!matcher.find()) {
+            throw new AssertionError("nothing like `" + expression + "` in: " + output);
+        }
+        return matcher.groupCount() > 0 ? matcher.group(1) : matcher.group();
+    }
+
+    static int count(String output, String expression) {
+        Matcher matcher = Pattern.compile(expression, Pattern.MULTILINE).matcher(output);
+        int found = 0;
+        while (matcher.find()) {
+            found++;
+        }
+        return found;
+    }
+
+    /** A file with this text, for a command that reads one. */
+    static String file(String text) throws Exception {
+        Path path = Files.createTempFile("mqadmin", ".json");
+        Files.writeString(path, text);
+        path.toFile().deleteOnExit();
+        return path.toString();
+    }
+
+    /** Cluster, broker name and address, as the first broker has them. */
+    record Place(String cluster, String broker, String address) {
+    }
+
+    static Place place() throws Exception {
+        String list = run("clusterList");
+        String row = find(list, "^\\S+ +\\S+ +0 +\\S+:\\d+.*$");
+        String[] words = row.trim().split(" +");
+        return new Place(words[0], words[1], words[3]);
+    }
+}
