@@ -11,7 +11,22 @@ struct Deviation {
     reason: &'static str,
 }
 
-const OF_ROCKETMQ: [Deviation; 10] = [
+const OF_ROCKETMQ: [Deviation; 13] = [
+    Deviation {
+        clients: &["mqadmin"],
+        cases: &["mqadmin-not-applicable"],
+        reason: "It has what these commands are about.",
+    },
+    Deviation {
+        clients: &["mqadmin"],
+        cases: &["mqadmin-order-conf"],
+        reason: "Its name server tells the order of a topic only where `orderMessageEnable` is on.",
+    },
+    Deviation {
+        clients: &["mqadmin"],
+        cases: &["mqadmin-write-permission"],
+        reason: "The route asked for right after `wipeWritePerm` still has the permission to write.",
+    },
     Deviation {
         clients: &["java-remoting-5.5.0"],
         cases: &["timed-restart-kill"],
