@@ -207,8 +207,10 @@ impl Driver {
         self.ending.is_some_and(|ending| ending.client_gone)
     }
 
+    /// While its client has something to take, a connection adds no more to what memory allows for all.
     fn may_work(&self) -> bool {
-        self.out.bytes() < ANSWER_BYTES_WAITING_MAX
+        self.out.is_empty()
+            || (self.out.bytes() < ANSWER_BYTES_WAITING_MAX && !self.link.server.outgoing.is_used_up())
     }
 
     fn may_start(&self) -> bool {

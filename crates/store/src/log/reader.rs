@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::Lsn;
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader, RECORD_HEADER_BYTES, check_frame, check_record};
 use super::shared::{LogShared, Patience, Record};
@@ -113,24 +114,22 @@ impl LogReader {
         }
     }
 
+    /// By a task of its own: who asked may not be polled for long (a client that takes nothing), and
+    /// must not hold meanwhile what others wait for.
     async fn read_waiting(&self, wants: Vec<Want>) -> Found {
-        let Some(_room) = self.shared.cold_room.take(bytes_of_blocks(&wants)).await else {
-            return Vec::new();
-        };
-        let Ok(_permit) = self.shared.cold_reads.acquire().await else { return Vec::new() };
-        let found: Arc<Mutex<Found>> = Arc::default();
-        let (shared, slot) = (Arc::clone(&self.shared), Arc::clone(&found));
-        let work = move || {
-            let mut reading = ColdReading::new(&shared, Patience::Wait);
-            let read = |(i, lsn, len): Want| {
-                // What is not as it should be in a block is read by itself, which tells why.
-                let payload = reading.payload(lsn, len).map(Ok);
-                (i, payload.unwrap_or_else(|| shared.read_cold(lsn, len).map(|r| r.payload)))
+        let (mut found, when_found) = oneshot::channel();
+        let shared = Arc::clone(&self.shared);
+        let work = async move {
+            let given_up = found.closed();
+            let read = tokio::select! {
+                biased;
+                () = given_up => return,
+                read = read_in_turn(&shared, wants) => read,
             };
-            *slot.lock() = wants.into_iter().map(read).collect();
+            let _ = found.send(read);
         };
-        self.shared.doors.spawn.blocking(Box::new(work)).await;
-        std::mem::take(&mut *found.lock())
+        self.shared.doors.spawn.spawn("cold-read", Box::pin(work));
+        when_found.await.unwrap_or_default()
     }
 
     /// Whole frames, as they stand in the log, from the frame that begins at `from`: for another
@@ -159,6 +158,25 @@ impl LogReader {
         }
         Ok(out)
     }
+}
+
+/// Waits for room and for a place in the pool, then reads.
+async fn read_in_turn(shared: &Arc<LogShared>, wants: Vec<Want>) -> Found {
+    let Some(_room) = shared.cold_room.take(bytes_of_blocks(&wants)).await else { return Vec::new() };
+    let Ok(_permit) = shared.cold_reads.acquire().await else { return Vec::new() };
+    let found: Arc<Mutex<Found>> = Arc::default();
+    let (pool, slot) = (Arc::clone(shared), Arc::clone(&found));
+    let work = move || {
+        let mut reading = ColdReading::new(&pool, Patience::Wait);
+        let read = |(i, lsn, len): Want| {
+            // What is not as it should be in a block is read by itself, which tells why.
+            let payload = reading.payload(lsn, len).map(Ok);
+            (i, payload.unwrap_or_else(|| pool.read_cold(lsn, len).map(|r| r.payload)))
+        };
+        *slot.lock() = wants.into_iter().map(read).collect();
+    };
+    shared.doors.spawn.blocking(Box::new(work)).await;
+    std::mem::take(&mut *found.lock())
 }
 
 /// What a want is answered with when the pool never ran its read.

@@ -105,6 +105,24 @@ async fn many_are_read_at_once_in_order() {
     assert_eq!(got, wanted);
 }
 
+/// A reader whose client takes nothing is not polled: it must not hold what others wait for.
+#[tokio::test]
+async fn a_reader_that_is_left_alone_holds_nobody_up() {
+    let disk = Arc::new(TestDisk::default());
+    let config = StoreConfig { cold_read_concurrency: 1, ..small() };
+    let mut store = Store::open(&disk.doors(), dir(), &config, Repair::Refuse).expect("open");
+    let wants: Vec<(Lsn, u32)> =
+        numbered(100).iter().map(|p| (put(&mut store, p).expect("append"), p.len() as u32 + 12)).collect();
+    let reader = store.log.reader();
+    let (mut left, mut mine) = (Vec::new(), Vec::new());
+    let mut left_alone = Box::pin(reader.read_many(&wants[..50], &mut left));
+    assert!(futures::poll!(left_alone.as_mut()).is_pending());
+    reader.read_many(&wants[10..60], &mut mine).await;
+    assert!(mine.iter().all(Result::is_ok));
+    left_alone.await;
+    assert!(left.iter().all(Result::is_ok));
+}
+
 #[test]
 fn a_frame_may_be_patched_until_it_is_appended() {
     let disk = Arc::new(TestDisk::default());
