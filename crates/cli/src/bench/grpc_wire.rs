@@ -156,7 +156,10 @@ impl Wire for GrpcWire {
                 }
                 Claim::Offset { .. } => None,
             };
-            let entries = taken.into_iter().filter_map(entry).collect();
+            let entries: Vec<AckMessageEntry> = taken.into_iter().filter_map(entry).collect();
+            if entries.is_empty() {
+                return Ok(());
+            }
             let request = AckMessageRequest {
                 group: Some(self.group.clone()),
                 topic: Some(self.topic.clone()),
