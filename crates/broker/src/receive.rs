@@ -283,12 +283,17 @@ impl Broker {
             let claimed = Claimed { cell, claim };
             choices.extend(self.choose_from(call, source, claimed, &mut unfinished).await?);
         }
-        if let Some(source) = contended.filter(|_| unfinished.left == max) {
-            // Another receiver is at it: wait for it to finish, then look at what it left.
-            let cell = self.cursor_of(call, source).await?;
-            let claim = Arc::clone(&cell.claim).lock_owned().await;
-            let claimed = Claimed { cell, claim };
-            choices.extend(self.choose_from(call, source, claimed, &mut unfinished).await?);
+        match contended.filter(|_| unfinished.left == max) {
+            // Who holds a queue never waits for another one: that one's holder may wait for this.
+            Some(_) if !choices.is_empty() => unfinished.behind = true,
+            Some(source) => {
+                // Another receiver is at it: wait for it to finish, then look at what it left.
+                let cell = self.cursor_of(call, source).await?;
+                let claim = Arc::clone(&cell.claim).lock_owned().await;
+                let claimed = Claimed { cell, claim };
+                choices.extend(self.choose_from(call, source, claimed, &mut unfinished).await?);
+            }
+            None => {}
         }
         let received = self.hand_out(call, choices, &mut unfinished).await?;
         Ok((received, unfinished))

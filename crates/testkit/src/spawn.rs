@@ -93,11 +93,16 @@ impl SimSpawn {
         self.state.lock().looping.push(name);
     }
 
-    /// Gives each looping thread one turn; false if there is none.
+    /// Gives each looping thread one turn; false if there is none. While a task can run it runs in
+    /// place of them: a thread that finds nothing to do sleeps, and would do so in true time.
     ///
     /// # Panics
     /// With what such a thread panicked with.
     pub fn give_turns(&self) -> bool {
+        if !self.state.lock().ready.is_empty() {
+            self.run_tasks();
+            return true;
+        }
         let turns = self.state.lock().turns.clone();
         let mut any = false;
         for thread in &turns {

@@ -15,6 +15,21 @@ fn seeds_hold() {
     }
 }
 
+/// Seeds that found something.
+const FOUND: &[(&str, u64)] = &[
+    // Two receivers that read old messages, each with a queue that the other waited for.
+    ("broker", 1713),
+];
+
+#[test]
+fn what_was_found_stays_mended() {
+    for (name, seed) in FOUND {
+        let suite = SUITES.iter().find(|suite| suite.name == *name).expect("a suite");
+        let outcome = run_seed(suite, *seed, &Trace::default());
+        assert_eq!(outcome.failure, None, "{name} seed {seed}");
+    }
+}
+
 #[test]
 fn the_same_seed_twice_gives_the_same_bytes() {
     for suite in SUITES {

@@ -143,9 +143,18 @@ impl Broker {
         while unfinished.left > 0
             && let Some(stream) = taken.streams.front().copied()
         {
-            if let Some(choice) = self.choose_lite(call, parent, stream, &mut unfinished).await? {
-                choices.push(choice);
-                chosen.push_back(stream);
+            // Who holds one never waits for another: that one's holder may wait for this.
+            let may_wait = choices.is_empty();
+            match self.choose_lite(call, parent, stream, may_wait, &mut unfinished).await? {
+                Looked::Chosen(choice) => {
+                    choices.push(choice);
+                    chosen.push_back(stream);
+                }
+                Looked::Nothing => {}
+                Looked::Busy => {
+                    unfinished.more = true;
+                    break;
+                }
             }
             taken.streams.pop_front();
         }
@@ -164,28 +173,33 @@ impl Broker {
         call: &Call<'_>,
         parent: &Topic,
         stream: StreamId,
+        may_wait: bool,
         unfinished: &mut Unfinished,
-    ) -> Result<Option<Choice>, ReceiveError> {
+    ) -> Result<Looked, ReceiveError> {
         let cell = match self.place_in_lite(call, stream).await? {
-            Place::Nothing => return Ok(None),
+            Place::Nothing => return Ok(Looked::Nothing),
             Place::At(cell) => cell,
         };
         let Some(name) = self.lite_name(parent.id, stream).map_err(ReceiveError::Data)? else {
             // Ended meanwhile, or another parent's.
-            return Ok(None);
+            return Ok(Looked::Nothing);
         };
         let full = TopicName::lite_of(&parent.config.name, &name);
         let full = full.map_err(|error| ReceiveError::Data(error.to_string()))?;
         let topic = Arc::new(Topic::unnumbered(TopicConfig::new(full, 1)));
         let source = Source { topic, queue: QueueId(0), stream };
-        let claim = Arc::clone(&cell.claim).lock_owned().await;
+        let claim = match Arc::clone(&cell.claim).try_lock_owned() {
+            Ok(claim) => claim,
+            Err(_) if may_wait => Arc::clone(&cell.claim).lock_owned().await,
+            Err(_) => return Ok(Looked::Busy),
+        };
         let before = unfinished.left;
         let choice = self
             .choose_in_order(call, &source, Claimed::new(cell, claim), OrderBy::Queue, unfinished)
             .await?;
         let took = choice.as_ref().map_or(0, Choice::len);
         unfinished.left = before.saturating_sub(took);
-        Ok(choice)
+        Ok(choice.map_or(Looked::Nothing, Looked::Chosen))
     }
 
     /// Where the group stands. A place that is not in memory is read, not brought there: the group's
@@ -209,6 +223,14 @@ impl Broker {
             }
         }
     }
+}
+
+/// What a look at one lite topic gave.
+enum Looked {
+    Nothing,
+    Chosen(Choice),
+    /// Another receiver is at it.
+    Busy,
 }
 
 fn detached(cursor: Cursor) -> Arc<CursorCell> {
