@@ -108,10 +108,11 @@ final class Pulling {
         consumer.start();
         MessageQueue queue = consumer.fetchMessageQueues(topic).iterator().next();
         consumer.assign(List.of(queue));
-        consumer.seek(queue, 7);
-        equal("from the middle", Set.of("assigned-7", "assigned-8", "assigned-9"), poll(consumer, 3));
+        // What an assignment has fetched already, the client may hand over behind a seek that follows at once.
         consumer.seekToBegin(queue);
         equal("from the beginning", new TreeSet<>(bodies("assigned", 10)), poll(consumer, 10));
+        consumer.seek(queue, 7);
+        equal("from the middle", Set.of("assigned-7", "assigned-8", "assigned-9"), poll(consumer, 3));
         consumer.shutdown();
     }
 
