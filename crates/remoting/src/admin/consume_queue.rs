@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::Failure;
 use crate::frame::Command;
-use crate::handlers::{Answer, success};
+use crate::handlers::{Answer, newest_subscription, success};
 use crate::header::Fields;
 use crate::json;
 use crate::link::Link;
@@ -69,8 +69,7 @@ pub(super) async fn query(link: &Link, request: &Command) -> Answer {
         Some(group) => link.engine().members(&link.session, group).await,
         None => Vec::new(),
     };
-    let wishes = members.iter().filter_map(|member| member.consumer.as_ref());
-    let subscription = wishes.flat_map(|wish| &wish.subscriptions).find(|wish| wish.topic == topic);
+    let subscription = newest_subscription(&members, &topic);
     let is_away = group.filter(|_| subscription.is_none());
     let body = Entries {
         filter_data: is_away.map(|group| format!("{group}@{topic} is not online!")),

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::code::response;
 use crate::error::Failure;
 use crate::frame::Command;
-use crate::handlers::{Answer, done, success};
+use crate::handlers::{Answer, done, newest_subscription, success};
 use crate::header::Fields;
 use crate::json::{self, MessageQueue};
 use crate::link::Link;
@@ -125,14 +125,9 @@ pub(super) async fn subscription(link: &Link, request: &Command) -> Answer {
     let group = GroupName::new(request.fields.required("group")?)?;
     let topic = TopicName::new(request.fields.required("topic")?)?;
     let members = link.engine().members(&link.session, &group).await;
-    let subscriptions = members.iter().filter_map(|member| member.consumer.as_ref());
-    let newest = subscriptions
-        .flat_map(|consumer| &consumer.subscriptions)
-        .filter(|subscription| subscription.topic == topic)
-        .max_by_key(|subscription| subscription.version);
     let body = Subscribed {
         group: group.as_str(),
-        subscription_data: newest.map(connections::SubscriptionBody::from),
+        subscription_data: newest_subscription(&members, &topic).map(connections::SubscriptionBody::from),
         topic: topic.as_str(),
     };
     Ok(success(Fields::new(), json::write(&body)))

@@ -70,7 +70,7 @@ pub(super) async fn put(link: &Link, request: &Command) -> Answer {
         topic_sys_flag: fields.parse_opt("topicSysFlag")?.unwrap_or_default(),
         attributes: BTreeMap::new(),
     };
-    put_one(link, wish, fields.get("attributes").unwrap_or_default()).await
+    put_one(link, wish, fields.get("attributes").unwrap_or_default().split(',')).await
 }
 
 /// `TopicConfig` as tools write it.
@@ -114,12 +114,12 @@ pub(super) async fn put_list(link: &Link, request: &Command) -> Answer {
     for wish in wishes.topic_config_list {
         let changes: Vec<String> =
             wish.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        put_one(link, wish, &changes.join(",")).await?;
+        put_one(link, wish, changes.iter().map(String::as_str)).await?;
     }
     Ok(done())
 }
 
-async fn put_one(link: &Link, wish: Wish, changes: &str) -> Answer {
+async fn put_one<'a>(link: &Link, wish: Wish, changes: impl Iterator<Item = &'a str> + Send) -> Answer {
     let name = TopicName::new(&wish.topic_name)?;
     if name.is_system() {
         let remark = format!("The topic[{name}] is conflict with system topic.");
@@ -143,8 +143,8 @@ async fn put_one(link: &Link, wish: Wish, changes: &str) -> Answer {
 }
 
 /// `+key=value,-key` (`AttributeParser`); what is not named stays.
-pub(super) fn change_attributes(attributes: &mut BTreeMap<String, String>, text: &str) {
-    for change in text.split(',').map(str::trim) {
+fn change_attributes<'a>(attributes: &mut BTreeMap<String, String>, changes: impl Iterator<Item = &'a str>) {
+    for change in changes.map(str::trim) {
         if let Some(key) = change.strip_prefix('-') {
             attributes.remove(key);
         } else if let Some((key, value)) = change.strip_prefix('+').unwrap_or(change).split_once('=') {
@@ -240,10 +240,10 @@ mod tests {
     fn attributes_are_added_and_removed() {
         let mut attributes =
             BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
-        change_attributes(&mut attributes, "+message.type=FIFO,-a, +b=3");
+        change_attributes(&mut attributes, "+message.type=FIFO,-a, +b=3".split(','));
         let seen: Vec<_> = attributes.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(seen, [("b", "3"), ("message.type", "FIFO")]);
-        change_attributes(&mut attributes, "");
+        change_attributes(&mut attributes, "".split(','));
         assert_eq!(attributes.len(), 2);
     }
 }

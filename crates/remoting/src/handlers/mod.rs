@@ -26,6 +26,9 @@ mod view_message;
 
 use std::sync::Arc;
 
+use model::TopicName;
+use model::membership::{Member, Subscription};
+
 use crate::admin;
 use crate::code::{request as code, response};
 use crate::error::Failure;
@@ -49,6 +52,15 @@ pub(crate) fn done() -> Command {
 /// The answer to a request that fails.
 pub(crate) fn refuse(opaque: i32, failure: Failure) -> Command {
     Command { opaque, remark: Some(failure.remark), ..Command::response(failure.code) }
+}
+
+/// What the members of a group want of a topic: the newest of their wishes.
+pub(crate) fn newest_subscription<'a>(members: &'a [Member], topic: &TopicName) -> Option<&'a Subscription> {
+    let consumers = members.iter().filter_map(|member| member.consumer.as_ref());
+    consumers
+        .flat_map(|consumer| &consumer.subscriptions)
+        .filter(|subscription| subscription.topic == *topic)
+        .max_by_key(|subscription| subscription.version)
 }
 
 /// Whether requests of this code wait for messages.

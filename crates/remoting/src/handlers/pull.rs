@@ -19,7 +19,7 @@ use crate::json;
 use crate::limits::{HOLD_MS_MAX, PULL_BYTES_DEFAULT, PULL_BYTES_MAX};
 use crate::link::Link;
 
-use super::{Answer, success};
+use super::{Answer, newest_subscription, success};
 
 const COMMIT_OFFSET: i32 = 1;
 const SUSPEND: i32 = 2;
@@ -99,10 +99,7 @@ async fn wanted(
         return Ok(filter);
     }
     let members = link.engine().members(&link.session, group).await;
-    let subscriptions =
-        members.iter().filter_map(|member| member.consumer.as_ref()).flat_map(|c| &c.subscriptions);
-    let found = subscriptions.filter(|subscription| subscription.topic == *topic).max_by_key(|s| s.version);
-    found.map(|subscription| subscription.filter.clone()).ok_or_else(|| {
+    newest_subscription(&members, topic).map(|subscription| subscription.filter.clone()).ok_or_else(|| {
         Failure::new(
             response::SUBSCRIPTION_NOT_EXIST,
             format!("the consumer's subscription not exist: group {group} does not subscribe to {topic}"),

@@ -29,11 +29,8 @@ final class Tool {
     }
 
     /** What a command printed, exceptions included. The address of the name server is added. */
-    static synchronized String run(String command, String... options) throws Exception {
-        List<String> arguments = new ArrayList<>(List.of(command));
-        arguments.addAll(List.of("-n", Harness.NAMESRV));
-        arguments.addAll(List.of(options));
-        return capture(arguments, PATIENCE_MS);
+    static String run(String command, String... options) throws Exception {
+        return runFor(PATIENCE_MS, command, options);
     }
 
     /** The same of a command that would go on for ever, ended after a time. */
