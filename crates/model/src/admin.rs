@@ -5,9 +5,14 @@
 //! because several protocols use them. It is run by name through [`Admin`].
 
 mod node;
+mod page;
 mod progress;
+pub mod schema;
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,6 +30,7 @@ use crate::session::Session;
 use crate::topic::TopicConfig;
 
 pub use node::{ClientDescription, ClientListRequest, NodeWrites, NodeWritesRequest};
+pub use page::page;
 pub use progress::{GroupCloneOffsetsRequest, GroupResetRequest, GroupSkipRequest, QueueOffset, ResetTo};
 
 /// Runs operations by name.
@@ -43,8 +49,8 @@ pub trait AdminOp {
     const PERMISSION: AdminPermission;
     /// One line for people.
     const SUMMARY: &'static str;
-    type Request: Serialize + DeserializeOwned + Send;
-    type Response: Serialize + DeserializeOwned + Send;
+    type Request: Serialize + DeserializeOwned + JsonSchema + Send;
+    type Response: Serialize + DeserializeOwned + JsonSchema + Send;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -58,12 +64,29 @@ pub struct OperationInfo {
     pub name: &'static str,
     pub permission: AdminPermission,
     pub summary: &'static str,
+    /// JSON schema of the request.
+    #[serde(skip)]
+    pub request: fn() -> Value,
+    /// JSON schema of the response.
+    #[serde(skip)]
+    pub response: fn() -> Value,
 }
 
 impl OperationInfo {
     #[must_use]
     pub const fn of<O: AdminOp>() -> Self {
-        Self { name: O::NAME, permission: O::PERMISSION, summary: O::SUMMARY }
+        Self {
+            name: O::NAME,
+            permission: O::PERMISSION,
+            summary: O::SUMMARY,
+            request: schema::of_request::<O::Request>,
+            response: schema::of_response::<O::Response>,
+        }
+    }
+
+    #[must_use]
+    pub const fn writes(&self) -> bool {
+        matches!(self.permission, AdminPermission::Write)
     }
 }
 
@@ -127,6 +150,9 @@ macro_rules! operations {
                 type Response = $response;
             }
         )*
+
+        /// Every operation, in a stable order. `docs/operations.md` shows it.
+        pub const CATALOGUE: &[OperationInfo] = &[$(OperationInfo::of::<$op>()),*];
     };
 }
 
@@ -167,25 +193,30 @@ operations! {
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription;
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+const fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Empty {}
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Done {}
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TopicPutRequest {
     pub config: TopicConfig,
     /// `false`: fail with `Exists` if the topic is there.
+    #[serde(default = "yes")]
     pub update: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TopicRequest {
     pub topic: TopicName,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ListRequest {
     /// Only names that contain this.
     #[serde(default)]
@@ -195,7 +226,7 @@ pub struct ListRequest {
     pub all: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TopicDescription {
     pub config: TopicConfig,
     pub queues: Vec<QueueState>,
@@ -203,7 +234,7 @@ pub struct TopicDescription {
     pub groups: Vec<GroupName>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct QueueState {
     pub queue: u32,
     pub min_offset: u64,
@@ -212,18 +243,20 @@ pub struct QueueState {
     pub last_stored_ms: i64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct GroupPutRequest {
     pub config: GroupConfig,
+    /// `false`: fail with `Exists` if the group is there.
+    #[serde(default = "yes")]
     pub update: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct GroupRequest {
     pub group: GroupName,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct GroupDeleteRequest {
     pub group: GroupName,
     /// Also forget its offsets.
@@ -231,14 +264,14 @@ pub struct GroupDeleteRequest {
     pub clean_offsets: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct GroupDescription {
     pub config: GroupConfig,
     pub members: Vec<MemberDescription>,
     pub progress: Vec<QueueProgress>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct MemberDescription {
     pub client_id: String,
     pub address: String,
@@ -247,7 +280,7 @@ pub struct MemberDescription {
     pub topics: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct QueueProgress {
     pub topic: TopicName,
     pub queue: u32,
@@ -268,7 +301,7 @@ pub struct QueueProgress {
 
 /// Which dead letters are sent again: the one with an id, or a range of the queue, by default all of it.
 /// What is sent again stays among the dead letters too, until retention deletes it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLettersResendRequest {
     pub group: GroupName,
     /// Unique id of the message, as its first sender was told it. Then the range does not count.
@@ -285,7 +318,7 @@ pub struct DeadLettersResendRequest {
     pub max: Option<u32>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLettersResent {
     pub resent: u64,
     /// Dead letters that tell no original topic, or one that does not exist any more.
@@ -298,25 +331,25 @@ pub struct DeadLettersResent {
     pub error: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct KeyValueRequest {
     pub namespace: String,
     pub key: String,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct KeyValuePutRequest {
     pub namespace: String,
     pub key: String,
     pub value: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct KeyValueListRequest {
     pub namespace: String,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TransactionListRequest {
     /// Only those of this topic.
     #[serde(default)]
@@ -332,7 +365,7 @@ pub struct TransactionListRequest {
     pub max: Option<u32>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TransactionDescription {
     /// Position of the half message: names the transaction.
     pub position: u64,
@@ -350,20 +383,20 @@ pub struct TransactionDescription {
     pub checks: u32,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TransactionEndRequest {
     pub position: u64,
     pub outcome: DecidedOutcome,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DecidedOutcome {
     Commit,
     Rollback,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TimerListRequest {
     pub topic: TopicName,
     /// Only what is due at or after this, Unix milliseconds.
@@ -382,7 +415,7 @@ pub struct TimerListRequest {
 
 /// A part of the timers that wait. Other topics' timers are looked at too, so a page can be empty
 /// and still have a next one.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TimerPage {
     /// By due time, to the minute.
     pub timers: Vec<TimerDescription>,
@@ -390,7 +423,7 @@ pub struct TimerPage {
     pub next: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TimerDescription {
     pub message_id: String,
     /// Unix milliseconds.
@@ -407,19 +440,19 @@ pub struct TimerDescription {
     pub fired_times: u32,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TimerDeleteRequest {
     pub topic: TopicName,
     pub message_id: String,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TimerDeleted {
     /// How many were cancelled: more than one if a producer sent the same message again.
     pub cancelled: usize,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct NodeDescription {
     pub cluster: String,
     pub broker_name: String,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::GroupName;
@@ -13,7 +14,7 @@ pub const DELAY_LEVELS_MS: [i64; 18] = [
 ];
 
 /// How long a message waits before each retry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum RetryPolicy {
     /// Step `n` (from 0) for retry `n`; the last step repeats.
@@ -69,7 +70,7 @@ pub enum OrderBy {
 }
 
 /// Configuration of a consumer group. Defaults are RocketMQ's `SubscriptionGroupConfig`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupConfig {
     pub name: GroupName,
     #[serde(default = "yes")]

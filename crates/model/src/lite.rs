@@ -7,6 +7,7 @@
 //! A group is bound to one parent by its attribute; its clients say which lite topics they want.
 //! What they said is soft: clients repeat it. How far the group has come in each is durable.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -177,20 +178,20 @@ impl GroupConfig {
 
 // === what tools are told ===
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LiteTopicRequest {
     pub topic: TopicName,
     pub lite_topic: String,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LiteTopicPage {
     pub lite_topics: Vec<LiteTopicState>,
     /// Where to go on; nothing if this is the end.
     pub next: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LiteListRequest {
     pub topic: TopicName,
     /// Only names that begin with this.
@@ -204,7 +205,7 @@ pub struct LiteListRequest {
     pub limit: Option<u32>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LiteTopicState {
     pub lite_topic: String,
     pub min_offset: u64,
@@ -213,7 +214,7 @@ pub struct LiteTopicState {
     pub last_stored_ms: i64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LiteTopicDescription {
     pub topic: TopicName,
     /// `None`: there is no such lite topic now; it may have subscribers.
@@ -221,18 +222,18 @@ pub struct LiteTopicDescription {
     pub subscribers: Vec<LiteSubscriber>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LiteSubscriber {
     pub group: GroupName,
     pub client_id: String,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LiteParentRequest {
     pub topic: TopicName,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LiteParentDescription {
     pub topic: TopicName,
     pub expiration_minutes: Option<i64>,
@@ -242,7 +243,7 @@ pub struct LiteParentDescription {
     pub lite_topics_in_all: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LiteNodeDescription {
     pub lite_topics: u64,
     pub lite_topics_max: u64,
@@ -261,7 +262,7 @@ pub struct LiteNodeDescription {
     pub memory_bytes: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LiteClientRequest {
     pub topic: TopicName,
     pub group: GroupName,
@@ -270,7 +271,7 @@ pub struct LiteClientRequest {
     pub limit: Option<u32>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LiteClientDescription {
     /// `None`: the client is not known.
     pub count: Option<u64>,
@@ -280,7 +281,7 @@ pub struct LiteClientDescription {
     pub last_received_ms: i64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LiteGroupRequest {
     pub group: GroupName,
     /// Without it: the whole group.
@@ -291,7 +292,7 @@ pub struct LiteGroupRequest {
     pub top: Option<u32>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LiteGroupDescription {
     pub group: GroupName,
     pub topic: TopicName,
@@ -305,7 +306,7 @@ pub struct LiteGroupDescription {
     pub longest_behind: Vec<LiteLag>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LitePlace {
     pub max_offset: u64,
     pub committed_offset: u64,
@@ -313,14 +314,14 @@ pub struct LitePlace {
     pub last_settled_ms: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LiteLag {
     pub lite_topic: String,
     pub lag: i64,
     pub oldest_ms: i64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LiteDispatchRequest {
     pub group: GroupName,
     /// Without it: all clients of the group.

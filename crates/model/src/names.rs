@@ -143,6 +143,20 @@ macro_rules! name {
                 Self::new(&name)
             }
         }
+
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "minLength": 1, "maxLength": $name::BYTES_MAX })
+            }
+        }
     };
 }
 
@@ -156,6 +170,9 @@ name!(
 );
 
 impl TopicName {
+    /// Of any kind.
+    pub const BYTES_MAX: usize = DERIVED_TOPIC_NAME_BYTES_MAX;
+
     /// # Errors
     /// If the name is blank, too long or has an illegal character.
     pub fn new(name: &str) -> Result<Self, NameError> {
@@ -232,6 +249,9 @@ impl TopicName {
 }
 
 impl GroupName {
+    /// Of any kind.
+    pub const BYTES_MAX: usize = GROUP_NAME_BYTES_MAX;
+
     /// # Errors
     /// If the name is blank, too long or has an illegal character.
     pub fn new(name: &str) -> Result<Self, NameError> {

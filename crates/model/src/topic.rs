@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::message::MessageKind;
 use crate::names::TopicName;
 
 /// What clients may do with a topic's queues. Bits as RocketMQ's `PermName`: 4 read, 2 write, 1 inherit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Permission(pub u32);
 
@@ -36,7 +37,7 @@ impl Permission {
 }
 
 /// Configuration of a topic. Field names follow RocketMQ's `TopicConfig`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TopicConfig {
     pub name: TopicName,
     /// Queues that consumers read, from queue 0.

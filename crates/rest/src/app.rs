@@ -51,10 +51,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         let filter = match resource.verb {
             Verb::Get => MethodFilter::GET,
             Verb::Put => MethodFilter::PUT,
+            Verb::Post => MethodFilter::POST,
             Verb::Delete => MethodFilter::DELETE,
         };
-        let run = on(filter, operations::resource).layer(Extension(resource));
-        router = router.route(resource.path, run);
+        let path = resource.path;
+        let run = on(filter, operations::resource).layer(Extension(Arc::new(resource)));
+        router = router.route(path, run);
     }
     router
         .fallback(no_such_path)

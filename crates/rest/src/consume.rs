@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use model::verbs::{AckError, Receive, StartFrom};
 use model::{Filter, GroupName, QueueId, Receipt, TopicName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Caller};
@@ -14,7 +15,7 @@ use crate::error::Problem;
 use crate::limits::{ACK_RECEIPTS_MAX, WAIT_MS_MAX};
 use crate::message::MessageOut;
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReceiveRequest {
     pub(crate) topic: TopicName,
@@ -44,24 +45,24 @@ const fn half_a_minute() -> i64 {
     30_000
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub(crate) struct ReceiveResponse {
     pub(crate) messages: Vec<MessageOut>,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AckRequest {
     pub(crate) receipts: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct AckResponse {
     /// One per receipt, in order.
     pub(crate) results: Vec<AckResult>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct AckResult {
     pub(crate) acknowledged: bool,
     #[serde(skip_serializing_if = "Option::is_none")]

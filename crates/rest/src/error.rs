@@ -6,10 +6,11 @@ use http::{HeaderValue, StatusCode, header};
 use model::admin::AdminError;
 use model::verbs::{AckError, PublishError, ReceiveError};
 use model::{Kind, Kinded};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a failed request is answered with.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Problem {
     /// What the caller should do, in one word.
     pub(crate) kind: &'static str,

@@ -8,13 +8,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use model::properties::{self as keys, RESERVED, VALUE_END};
 use model::{Delivery, NewMessage, Properties, StoredMessage};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::body;
 use crate::error::Problem;
 
 /// A message to send.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct MessageIn {
     /// The body as text. Either this or `body_base64`.
@@ -36,7 +37,7 @@ pub(crate) struct MessageIn {
 }
 
 /// A message as it was stored.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub(crate) struct MessageOut {
     pub(crate) message_id: String,
     pub(crate) topic: String,

@@ -6,7 +6,6 @@ use axum::{Extension, Json};
 use model::admin::OperationInfo;
 use serde_json::{Map, Value, json};
 
-use crate::error::Problem;
 use crate::schema;
 use crate::table::{self, Parameter, Resource, Verb};
 
@@ -18,13 +17,14 @@ pub(crate) async fn serve(Extension(document): Extension<Arc<Value>>) -> Json<Va
 pub(crate) fn document(catalogue: &[OperationInfo]) -> Value {
     let mut paths = Map::new();
     for op in catalogue {
-        let (request, response) = schema::of_operation(op.name);
-        let what = What { id: op.name, summary: op.summary, request: Some(request), response };
+        let body = Some((op.request)());
+        let what =
+            What { id: op.name, tag: "operations", summary: op.summary, body, response: (op.response)() };
         add(&mut paths, &format!("/api/v1/operations/{}", op.name), "post", what.describe(&[]));
     }
     for row in table::of(catalogue) {
-        let summary = catalogue.iter().find(|op| op.name == row.operation).map_or("", |op| op.summary);
-        resource(&mut paths, &row, summary);
+        let response = catalogue.iter().find(|op| op.name == row.operation).map(|op| (op.response)());
+        resource(&mut paths, &row, response.unwrap_or_default());
     }
     let messages = [
         (
@@ -42,22 +42,33 @@ pub(crate) fn document(catalogue: &[OperationInfo]) -> Value {
         ("/api/v1/groups/{group}/ack", "message.ack", "Acknowledge received messages", schema::of_ack()),
     ];
     for (path, id, summary, (request, response)) in messages {
-        let what = What { id, summary, request: Some(request), response };
+        let what = What { id, tag: "messages", summary, body: Some(request), response };
         let name = if path.contains("{topic}") { "topic" } else { "group" };
         add(&mut paths, path, "post", what.describe(&[path_parameter(name)]));
     }
     json!({
         "openapi": "3.1.0",
-        "info": { "title": "Apogee", "version": env!("CARGO_PKG_VERSION") },
+        "info": {
+            "title": "Apogee",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
+        },
+        "servers": [{ "url": "/" }],
+        "tags": [
+            { "name": "operations", "description": "Every operation of the catalogue, by its name" },
+            { "name": "resources", "description": "The same, as resources of their own" },
+            { "name": "messages", "description": "Sending and receiving, for tools" },
+        ],
         "paths": paths,
-        "components": { "schemas": { "Problem": schema::of(&Problem::invalid("what was wrong")) } },
+        "components": { "schemas": { "Problem": schema::of_problem() } },
     })
 }
 
 struct What<'a> {
     id: &'a str,
+    tag: &'a str,
     summary: &'a str,
-    request: Option<Value>,
+    body: Option<Value>,
     response: Value,
 }
 
@@ -65,6 +76,7 @@ impl What<'_> {
     fn describe(&self, parameters: &[Value]) -> Value {
         let mut out = json!({
             "operationId": self.id,
+            "tags": [self.tag],
             "summary": self.summary,
             "responses": {
                 "200": { "description": "done", "content": content("application/json", &self.response) },
@@ -80,8 +92,8 @@ impl What<'_> {
         if !parameters.is_empty() {
             out["parameters"] = parameters.into();
         }
-        if let Some(request) = &self.request {
-            out["requestBody"] = json!({ "content": content("application/json", request) });
+        if let Some(body) = &self.body {
+            out["requestBody"] = json!({ "content": content("application/json", body) });
         }
         out
     }
@@ -92,29 +104,39 @@ fn content(kind: &str, schema: &Value) -> Value {
 }
 
 fn path_parameter(name: &str) -> Value {
-    json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+    json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } })
 }
 
-fn resource(paths: &mut Map<String, Value>, row: &Resource, summary: &str) {
-    let (request, response) = schema::of_operation(row.operation);
-    let request = row.body.and_then(|field| request.pointer(&format!("/properties/{field}")).cloned());
+fn query_parameter(parameter: &Parameter) -> Value {
+    let Parameter { name, is_required, schema, .. } = parameter;
+    json!({ "name": name, "in": "query", "required": is_required, "schema": schema })
+}
+
+fn resource(paths: &mut Map<String, Value>, row: &Resource, response: Value) {
     let mut parameters: Vec<Value> = row.names.iter().map(|(name, _)| path_parameter(name)).collect();
-    for parameter in row.query {
-        let (name, schema) = match *parameter {
-            Parameter::Text(name) => (name, json!({ "type": "string" })),
-            Parameter::Number(name) => (name, json!({ "type": "integer" })),
-            Parameter::Flag(name, default) => (name, json!({ "type": "boolean", "default": default })),
-        };
-        parameters.push(json!({ "name": name, "in": "query", "schema": schema }));
-    }
+    parameters.extend(row.query.iter().map(query_parameter));
     let method = match row.verb {
         Verb::Get => "get",
         Verb::Put => "put",
+        Verb::Post => "post",
         Verb::Delete => "delete",
     };
+    let body = row.body.as_ref().map(|(field, schema)| body_schema(row, field, schema));
     let id = format!("{}.resource", row.operation);
-    let what = What { id: &id, summary, request, response };
+    let what = What { id: &id, tag: "resources", summary: row.summary, body, response };
     add(paths, row.path, method, what.describe(&parameters));
+}
+
+/// A body need not repeat the name that is in the path.
+fn body_schema(row: &Resource, field: &str, schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    let in_path = row.names.iter().filter_map(|(_, of)| of.strip_prefix(field)?.strip_prefix('.'));
+    for name in in_path {
+        if let Some(Value::Array(required)) = schema.get_mut("required") {
+            required.retain(|one| one != name);
+        }
+    }
+    schema
 }
 
 fn add(paths: &mut Map<String, Value>, path: &str, method: &str, description: Value) {

@@ -7,20 +7,17 @@ use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use bytes::Bytes;
-use model::admin::{AdminPermission, OperationInfo};
+use model::admin::OperationInfo;
 use serde_json::{Map, Value, json};
 
 use crate::app::{App, Caller};
 use crate::error::Problem;
-use crate::table::{Parameter, Resource};
+use crate::table::{Parameter, ParameterKind, Resource};
 
 type Strings = BTreeMap<String, String>;
 
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<Value> {
-    let line = |op: &OperationInfo| {
-        let writes = op.permission == AdminPermission::Write;
-        json!({ "name": op.name, "summary": op.summary, "writes": writes })
-    };
+    let line = |op: &OperationInfo| json!({ "name": op.name, "summary": op.summary, "writes": op.writes() });
     Json(app.engine.operations().iter().map(line).collect())
 }
 
@@ -37,7 +34,7 @@ pub(crate) async fn run(
 pub(crate) async fn resource(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Extension(row): Extension<Resource>,
+    Extension(row): Extension<Arc<Resource>>,
     Path(names): Path<Strings>,
     query: Result<Query<Strings>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
@@ -63,9 +60,9 @@ fn request_of(
     body: Option<Value>,
 ) -> Result<Value, Problem> {
     let mut request = fields_of(row, query)?;
-    match (row.body, body) {
-        (Some(field), body) => {
-            request.insert(field.to_owned(), body.unwrap_or_else(|| json!({})));
+    match (&row.body, body) {
+        (Some((field, _)), body) => {
+            request.insert((*field).to_owned(), body.unwrap_or_else(|| json!({})));
         }
         (None, Some(_)) => return Err(Problem::invalid("this request takes no body")),
         (None, None) => {}
@@ -79,39 +76,29 @@ fn request_of(
 
 fn fields_of(row: &Resource, mut query: Strings) -> Result<Map<String, Value>, Problem> {
     let mut fields = Map::new();
-    for parameter in row.query {
-        match *parameter {
-            Parameter::Text(name) => {
-                if let Some(text) = query.remove(name) {
-                    fields.insert(name.to_owned(), text.into());
-                }
-            }
-            Parameter::Number(name) => {
-                if let Some(text) = query.remove(name) {
-                    let number: i64 = text.parse().map_err(|_| {
-                        Problem::invalid(format!("`{name}` is `{text}`, it takes a whole number"))
-                    })?;
-                    fields.insert(name.to_owned(), number.into());
-                }
-            }
-            Parameter::Flag(name, default) => {
-                let flag = match query.remove(name).as_deref() {
-                    None => default,
-                    Some("true" | "1" | "") => true,
-                    Some("false" | "0") => false,
-                    Some(other) => {
-                        return Err(Problem::invalid(format!(
-                            "`{name}` is `{other}`, it takes `true` or `false`"
-                        )));
-                    }
-                };
-                fields.insert(name.to_owned(), flag.into());
-            }
+    for Parameter { name, kind, .. } in &row.query {
+        if let Some(text) = query.remove(name) {
+            fields.insert(name.clone(), value_of(name, *kind, text)?);
         }
     }
     match query.into_keys().next() {
         Some(unknown) => Err(Problem::invalid(format!("there is no parameter `{unknown}` here"))),
         None => Ok(fields),
+    }
+}
+
+fn value_of(name: &str, kind: ParameterKind, text: String) -> Result<Value, Problem> {
+    match (kind, text.as_str()) {
+        (ParameterKind::Text, _) => Ok(text.into()),
+        (ParameterKind::Number, _) => match text.parse::<i64>() {
+            Ok(number) => Ok(number.into()),
+            Err(_) => Err(Problem::invalid(format!("`{name}` is `{text}`, it takes a whole number"))),
+        },
+        (ParameterKind::Flag, "true" | "1" | "") => Ok(true.into()),
+        (ParameterKind::Flag, "false" | "0") => Ok(false.into()),
+        (ParameterKind::Flag, _) => {
+            Err(Problem::invalid(format!("`{name}` is `{text}`, it takes `true` or `false`")))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use model::verbs::{Publish, PublishedMessage, QueueChoice};
 use model::{QueueId, TopicName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use crate::limits::SEND_MESSAGES_MAX;
 use crate::message::MessageIn;
 
 /// Several messages for one queue, all or none of which are stored.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SendRequest {
     #[serde(default)]
@@ -24,13 +25,13 @@ pub(crate) struct SendRequest {
     pub(crate) messages: Vec<MessageIn>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SendResponse {
     pub(crate) messages: Vec<Sent>,
 }
 
 /// Where a message was stored.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub(crate) struct Sent {
     pub(crate) message_id: String,
     pub(crate) queue: u32,

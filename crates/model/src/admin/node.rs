@@ -1,22 +1,23 @@
 //! Shapes of operations on a node and on who is connected to it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::GroupName;
 
 /// Whether producers are sent to this node.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 pub struct NodeWritesRequest {
     pub allowed: bool,
 }
 
 /// How many topics' routes changed.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 pub struct NodeWrites {
     pub topics: u64,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ClientListRequest {
     /// Only client ids that contain this.
     #[serde(default)]
@@ -24,7 +25,7 @@ pub struct ClientListRequest {
 }
 
 /// A client, once for each connection that it was heard on.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ClientDescription {
     pub client_id: String,
     /// `ip:port`

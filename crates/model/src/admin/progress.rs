@@ -1,12 +1,13 @@
 //! Operations on a group's progress: back, forward, or where another group is.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{GroupName, TopicName};
 use crate::verbs::SeekTo;
 
 /// Where a group's progress is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ResetTo {
     First,
@@ -32,7 +33,7 @@ const fn yes() -> bool {
 }
 
 /// Sets a group's progress anew, also while its members consume.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct GroupResetRequest {
     pub group: GroupName,
     pub topic: TopicName,
@@ -46,14 +47,14 @@ pub struct GroupResetRequest {
 }
 
 /// Leaves all waiting messages of a topic out.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct GroupSkipRequest {
     pub group: GroupName,
     pub topic: TopicName,
 }
 
 /// Sets a group's progress to where another group is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct GroupCloneOffsetsRequest {
     pub from: GroupName,
     pub to: GroupName,
@@ -63,7 +64,7 @@ pub struct GroupCloneOffsetsRequest {
 }
 
 /// Where a group now is in a queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueOffset {
     pub topic: TopicName,
     pub queue: u32,
