@@ -25,6 +25,7 @@ pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     pub(crate) advertised: Endpoint,
     pub(crate) session: SessionId,
+    pub(crate) certificate: Option<Arc<str>>,
     pub(crate) drain: Drain,
 }
 
@@ -36,6 +37,7 @@ impl Connection {
             protocol: crate::NAME,
             peer: self.peer,
             advertised,
+            certificate: self.certificate.clone(),
             user: None,
             notices: Arc::new(NoNotices),
         }

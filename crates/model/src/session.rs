@@ -75,6 +75,8 @@ pub struct Session {
     pub peer: SocketAddr,
     /// The address that the client came in by, as it is to be told to clients.
     pub advertised: Endpoint,
+    /// The name in the certificate that the client has shown in a TLS handshake and proved to own.
+    pub certificate: Option<Arc<str>>,
     /// The user that the client has proved to be.
     pub user: Option<Arc<str>>,
     pub notices: Arc<dyn NoticeSink>,
@@ -90,6 +92,7 @@ impl Session {
             protocol: "internal",
             peer: nowhere,
             advertised: nowhere.into(),
+            certificate: None,
             user: None,
             notices: Arc::new(NoNotices),
         }

@@ -89,8 +89,9 @@ pub enum ProxyMode {
     Required,
 }
 
-/// The server's certificate.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Certificates: ours, and which ones clients must show. Changed files are taken while running: new
+/// connections see the new certificate, open ones go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsConfig {
     /// Certificate chain, PEM. Without it a self-signed one is made at the first start and kept
@@ -98,4 +99,44 @@ pub struct TlsConfig {
     pub certificate: Option<PathBuf>,
     /// Private key of the certificate, PEM.
     pub key: Option<PathBuf>,
+    /// Certificates of those who sign clients' certificates, PEM. Needed unless `client_auth` is `off`.
+    pub client_ca: Option<PathBuf>,
+    /// Whether clients that come by TLS show a certificate: `off` (none is asked for), `optional`
+    /// (one that comes must be good) or `required`. Clients without TLS are not asked: set
+    /// `listen.<name>.tls` to `required` where all must come by TLS.
+    pub client_auth: ClientAuth,
+    /// Oldest version of TLS that is spoken: `1.2` or `1.3`.
+    pub min_version: TlsVersion,
+    /// How often the files are looked at for changes. 0: only when the process gets SIGHUP. Files
+    /// that cannot be used change nothing; a warning tells why.
+    pub reload_interval_ms: u64,
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self {
+            certificate: None,
+            key: None,
+            client_ca: None,
+            client_auth: ClientAuth::Off,
+            min_version: TlsVersion::V1_2,
+            reload_interval_ms: 10_000,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    Off,
+    Optional,
+    Required,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TlsVersion {
+    #[serde(rename = "1.2")]
+    V1_2,
+    #[serde(rename = "1.3")]
+    V1_3,
 }

@@ -9,19 +9,21 @@ use model::{Endpoint, SessionId};
 use tokio_rustls::TlsAcceptor;
 
 use crate::census::Seat;
+use crate::certificate_name::certificate_name;
 use crate::config::ListenerConfig;
 use crate::protocol::{Accepted, ByteStream, Protocol};
 use crate::rewind::Rewind;
 use crate::server::Shared;
 use crate::sniff::{Refusal, Sniffer};
 use crate::stall::Stall;
+use crate::tls::Agreed;
 
 /// What all connections of one listener share.
 pub(crate) struct Door {
     pub(crate) name: String,
     pub(crate) config: ListenerConfig,
     pub(crate) protocols: Vec<Arc<dyn Protocol>>,
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<Agreed>,
 }
 
 /// A connection whose protocol is known.
@@ -31,6 +33,7 @@ struct Known {
     peer: SocketAddr,
     local: SocketAddr,
     tls: bool,
+    certificate: Option<Arc<str>>,
 }
 
 impl Door {
@@ -51,19 +54,23 @@ impl Door {
             (peer, local) = (addresses.source, addresses.destination);
         }
         let wants_tls = sniffer.is_tls(self.config.tls).await?;
-        let Some(acceptor) = self.tls.as_ref().filter(|_| wants_tls) else {
+        let Some(agreed) = self.tls.as_ref().filter(|_| wants_tls) else {
             let protocol = sniffer.protocol(&self.protocols).await?;
             let (seen, stream) = sniffer.into_parts();
             let stream: Box<dyn ByteStream> = Box::new(Rewind::new(seen, stream));
-            return Ok(Known { protocol, stream, peer, local, tls: false });
+            return Ok(Known { protocol, stream, peer, local, tls: false, certificate: None });
         };
         let (seen, stream) = sniffer.into_parts();
+        let acceptor = TlsAcceptor::from(agreed.now());
         let stream = acceptor.accept(Rewind::new(seen, stream)).await.map_err(Refusal::Handshake)?;
         shared.metrics.tls_done();
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let certificate = shown.map(|shown| certificate_name(shown).into());
         let mut sniffer = Sniffer::new(stream);
         let protocol = sniffer.protocol(&self.protocols).await?;
         let (seen, stream) = sniffer.into_parts();
-        Ok(Known { protocol, stream: Box::new(Rewind::new(seen, stream)), peer, local, tls: true })
+        let stream = Box::new(Rewind::new(seen, stream));
+        Ok(Known { protocol, stream, peer, local, tls: true, certificate })
     }
 }
 
@@ -86,16 +93,18 @@ pub(crate) async fn run(door: Arc<Door>, connection: Box<dyn Connection>, shared
 }
 
 async fn serve(door: &Door, known: Known, shared: &Shared) {
-    let Known { protocol, stream, peer, local, tls } = known;
+    let Known { protocol, stream, peer, local, tls, certificate } = known;
     let session = shared.next_session();
     let name = protocol.name();
     let advertised = door.advertised(local);
     let told = door.config.log_clients && shared.chatter.may_speak();
     if told {
-        tracing::info!(%session, protocol = name, %peer, tls, listener = door.name, "client online");
+        let shown = certificate.as_deref();
+        tracing::info!(%session, protocol = name, %peer, tls, certificate = shown, listener = door.name, "client online");
     }
     let open = shared.metrics.serving(name);
-    let accepted = Accepted { stream, peer, local, advertised, session, tls, drain: shared.drain.clone() };
+    let drain = shared.drain.clone();
+    let accepted = Accepted { stream, peer, local, advertised, session, tls, certificate, drain };
     tokio::select! {
         () = protocol.serve(accepted) => {}
         () = shared.cut.cancelled() => {

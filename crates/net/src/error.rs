@@ -22,6 +22,10 @@ pub enum NetError {
         "a certificate needs its key and a key its certificate: set both `tls.certificate` and `tls.key`"
     )]
     HalfCertificate,
+    #[error(
+        "clients are to show certificates (`tls.client_auth`), but nobody is named who signs them: set `tls.client_ca`"
+    )]
+    NoClientAuthority,
     #[error("cannot make a certificate: {0}")]
     SelfSigned(String),
     #[error("TLS cannot be set up: {0}")]

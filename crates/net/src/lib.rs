@@ -7,10 +7,11 @@
 //!                                                                        <- Drain, then cut
 //! ```
 //! Reading order: [`protocol`] (the waist), [`config`], [`server`], `connection`, `sniff`,
-//! [`proxy`], [`tls`], `census`, `stall`.
+//! [`proxy`], [`tls`], `reload`, `census`, `stall`.
 //! What does not belong here: frames, requests, users.
 
 mod census;
+mod certificate_name;
 mod chatter;
 pub mod config;
 mod connection;
@@ -19,13 +20,14 @@ pub mod limits;
 pub mod metrics;
 pub mod protocol;
 pub mod proxy;
+mod reload;
 mod rewind;
 pub mod server;
 mod sniff;
 mod stall;
 pub mod tls;
 
-pub use config::{ListenerConfig, NetConfig, ProxyMode, TlsConfig, TlsMode};
+pub use config::{ClientAuth, ListenerConfig, NetConfig, ProxyMode, TlsConfig, TlsMode, TlsVersion};
 pub use error::NetError;
 pub use metrics::Metrics;
 pub use protocol::{Accepted, ByteStream, Drain, Protocol, Recognised};

@@ -21,12 +21,18 @@ struct OfReason {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfOutcome {
+    outcome: &'static str,
+}
+
 /// Counters of all listeners.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     accepted: Family<OfListener, Counter>,
     open: Family<OfProtocol, Gauge>,
     tls: Counter,
+    reloads: Family<OfOutcome, Counter>,
     refused: Family<OfReason, Counter>,
 }
 
@@ -40,6 +46,11 @@ impl Metrics {
             self.open.clone(),
         );
         registry.register("net_tls_handshakes", "TLS handshakes finished", self.tls.clone());
+        registry.register(
+            "net_tls_reloads",
+            "Changed certificate files: taken, or refused because they cannot be used",
+            self.reloads.clone(),
+        );
         registry.register(
             "net_connections_refused",
             "Connections closed before they were served",
@@ -57,6 +68,10 @@ impl Metrics {
 
     pub(crate) fn tls_done(&self) {
         self.tls.inc();
+    }
+
+    pub(crate) fn reloaded(&self, outcome: &'static str) {
+        self.reloads.get_or_create(&OfOutcome { outcome }).inc();
     }
 
     /// Counts an open connection until the answer is dropped.

@@ -33,6 +33,8 @@ pub struct Accepted {
     pub advertised: Endpoint,
     pub session: SessionId,
     pub tls: bool,
+    /// The name in the certificate that the client has shown, if it had to and did.
+    pub certificate: Option<Arc<str>>,
     pub drain: Drain,
 }
 

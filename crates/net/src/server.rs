@@ -9,7 +9,6 @@ use std::time::Duration;
 use base::{Clock, Doors, Listener};
 use model::SessionId;
 use parking_lot::Mutex;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,7 +20,8 @@ use crate::error::NetError;
 use crate::limits::ACCEPT_PAUSE_MS;
 use crate::metrics::Metrics;
 use crate::protocol::{Drain, Protocol};
-use crate::tls::Identity;
+use crate::reload::{Asked, Reloader};
+use crate::tls::{Agreed, Identity};
 
 /// Listeners that have their addresses, but accept nothing yet: clients wait in the system's queue.
 pub struct Listeners {
@@ -96,12 +96,12 @@ impl Listeners {
     pub fn serve(
         self,
         protocols: &[Arc<dyn Protocol>],
-        identity: Option<&Identity>,
+        identity: Option<Identity>,
         metrics: Metrics,
     ) -> Result<Serving, NetError> {
         let mut ready = Vec::new();
         for (bound, listener) in self.bound {
-            ready.push((Arc::new(door(&bound, protocols, identity)?), listener, bound));
+            ready.push((Arc::new(door(&bound, protocols, identity.as_ref())?), listener, bound));
         }
         let shared = Arc::new(Shared {
             clock: Arc::clone(&self.doors.clock),
@@ -114,6 +114,14 @@ impl Listeners {
             connections: TaskTracker::new(),
             config: self.config,
         });
+        let certificates = identity.map(|identity| {
+            let doors = ready.iter().map(|(door, ..)| Arc::clone(door)).collect();
+            Arc::new(Reloader::new(identity, doors, shared.metrics.clone()))
+        });
+        if let Some(certificates) = &certificates {
+            let work = Arc::clone(certificates).watch(self.doors.clone(), shared.drain.clone());
+            self.doors.spawn.spawn("certificates", Box::pin(work));
+        }
         let accepting = TaskTracker::new();
         let mut bound = Vec::new();
         for (door, listener, of) in ready {
@@ -121,7 +129,7 @@ impl Listeners {
             self.doors.spawn.spawn("accept", Box::pin(accepting.track_future(work)));
             bound.push(of);
         }
-        Ok(Serving { shared, accepting, bound, drained: Mutex::new(false) })
+        Ok(Serving { shared, accepting, bound, certificates, drained: Mutex::new(false) })
     }
 }
 
@@ -144,7 +152,7 @@ fn door(
     let tls = match (bound.config.tls, identity) {
         (TlsMode::Disabled, _) => None,
         (_, None) => return Err(NetError::NoCertificate { listener: bound.name.clone() }),
-        (_, Some(identity)) => Some(TlsAcceptor::from(identity.server_config(&allowed)?)),
+        (_, Some(identity)) => Some(Agreed::new(identity.server_config(&identity.material, &allowed)?)),
     };
     Ok(Door { name: bound.name.clone(), config: bound.config.clone(), protocols: allowed, tls })
 }
@@ -205,12 +213,21 @@ pub struct Serving {
     shared: Arc<Shared>,
     accepting: TaskTracker,
     bound: Vec<Bound>,
+    certificates: Option<Arc<Reloader>>,
     drained: Mutex<bool>,
 }
 
 impl Serving {
     pub fn bound(&self) -> &[Bound] {
         &self.bound
+    }
+
+    /// Looks at the files of certificates now. Changed ones are taken for new connections; if they
+    /// cannot be used, all stays as it is and a warning tells why.
+    pub fn reload_certificates(&self) {
+        if let Some(certificates) = &self.certificates {
+            certificates.look(Asked::Yes);
+        }
     }
 
     /// Connections that are open now, known or not.

@@ -31,7 +31,7 @@ use crate::limits::{
     ANSWER_BYTES_WAITING_MAX, CALLS_WAITING_MAX, REQUEST_BYTES_IN_FLIGHT_MAX, REQUESTS_HELD_MAX,
     REQUESTS_IN_FLIGHT_MAX, ROOM_LOOK_MS,
 };
-use crate::link::Link;
+use crate::link::{Caller, Link};
 use crate::out::OutQueue;
 use crate::outbox::{Outbox, Push};
 use crate::server::Remoting;
@@ -94,9 +94,10 @@ struct Ending {
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(server: Arc<Remoting>, accepted: Accepted) {
-    let Accepted { stream, peer, advertised, session, drain, .. } = accepted;
+    let Accepted { stream, peer, advertised, session, certificate, drain, .. } = accepted;
     let (outbox, pushes) = Outbox::new(Arc::clone(&server.doors.clock));
-    let link = Link::new(Arc::clone(&server), (session, peer, advertised), outbox, drain);
+    let caller = Caller { id: session, peer, advertised, certificate };
+    let link = Link::new(Arc::clone(&server), caller, outbox, drain);
     server.metrics.opened();
     let (reader, writer) = tokio::io::split(stream);
     let mut driver = Driver::new(Arc::clone(&link), pushes);

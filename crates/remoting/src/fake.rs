@@ -323,7 +323,8 @@ impl Bench {
         let (outbox, pushes) = Outbox::new(Arc::clone(&server.doors.clock));
         let peer = SocketAddr::from(([10, 0, 0, 2], 4_000));
         let advertised = Endpoint { host: "mq.example".into(), port: 10_911 };
-        let link = Link::new(Arc::clone(&server), (SessionId(1), peer, advertised), outbox, Drain::new());
+        let caller = crate::link::Caller { id: SessionId(1), peer, advertised, certificate: None };
+        let link = Link::new(Arc::clone(&server), caller, outbox, Drain::new());
         Self { engine, server, link, pushes }
     }
 

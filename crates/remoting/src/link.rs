@@ -29,16 +29,20 @@ struct Told {
     subscriptions: HashMap<GroupName, HashMap<TopicName, Filter>>,
 }
 
+/// Who is on the other side, as the listener knows it.
+pub(crate) struct Caller {
+    pub(crate) id: SessionId,
+    pub(crate) peer: std::net::SocketAddr,
+    pub(crate) advertised: Endpoint,
+    pub(crate) certificate: Option<Arc<str>>,
+}
+
 impl Link {
-    pub(crate) fn new(
-        server: Arc<Remoting>,
-        accepted: (SessionId, std::net::SocketAddr, Endpoint),
-        outbox: Arc<Outbox>,
-        drain: Drain,
-    ) -> Arc<Self> {
-        let (id, peer, advertised) = accepted;
+    pub(crate) fn new(server: Arc<Remoting>, caller: Caller, outbox: Arc<Outbox>, drain: Drain) -> Arc<Self> {
+        let Caller { id, peer, advertised, certificate } = caller;
         let notices = Arc::clone(&outbox) as Arc<dyn model::NoticeSink>;
-        let session = Session { id, protocol: "remoting", peer, advertised, user: None, notices };
+        let session =
+            Session { id, protocol: "remoting", peer, advertised, certificate, user: None, notices };
         Arc::new(Self { server, session, outbox, drain, told: Mutex::default() })
     }
 

@@ -75,12 +75,13 @@ impl Protocol for Rest {
     }
 
     async fn serve(self: Arc<Self>, connection: Accepted) {
-        let Accepted { stream, peer, advertised, session, drain, .. } = connection;
+        let Accepted { stream, peer, advertised, session, certificate, drain, .. } = connection;
         let session = Session {
             id: session,
             protocol: "rest",
             peer,
             advertised,
+            certificate,
             user: None,
             notices: Arc::new(NoNotices),
         };

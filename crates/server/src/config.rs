@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use broker::BrokerConfig;
 use grpc::GrpcConfig;
 use guard::GuardConfig;
-use net::{ListenerConfig, NetConfig, TlsConfig};
+use net::{ClientAuth, ListenerConfig, NetConfig, TlsConfig};
 use remoting::RemotingConfig;
 use replica::ReplicaConfig;
 use rest::RestConfig;
@@ -190,6 +190,10 @@ impl Config {
         }
         if self.net.sniff_timeout_ms == 0 || self.net.write_stall_ms == 0 {
             return Err("net: with a patience of 0 ms every connection ends at once; set more".to_owned());
+        }
+        if self.tls.client_auth != ClientAuth::Off && self.tls.client_ca.is_none() {
+            return Err("tls.client_auth asks clients for certificates; set tls.client_ca to the file with those who sign them"
+                .to_owned());
         }
         let longest_drain = self.grpc.drain_ms.max(self.remoting.drain_ms);
         if self.net.drain_ms < longest_drain {

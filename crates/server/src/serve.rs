@@ -62,19 +62,25 @@ fn raise_file_limit() {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self> {
         let terminate = signal(SignalKind::terminate()).context("cannot listen to signals")?;
         let interrupt = signal(SignalKind::interrupt()).context("cannot listen to signals")?;
-        Ok(Self { terminate, interrupt })
+        let hangup = signal(SignalKind::hangup()).context("cannot listen to signals")?;
+        Ok(Self { terminate, interrupt, hangup })
     }
 
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+    /// The next signal that ends the process; `on_hangup` is called for each that only wakes it.
+    async fn next(&mut self, on_hangup: impl Fn()) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hangup.recv() => on_hangup(),
+            }
         }
     }
 }
@@ -86,7 +92,7 @@ async fn until_signalled(config: &Config, started: Instant, ephemeral: bool) -> 
     tracing::info!(took_ms = took.as_millis(), data = %config.data.dir.display(), "ready");
     // Without a reader the banner is of no use to anybody: not being able to write it is no failure.
     let _ = std::io::stdout().write_all(banner::text(&node, config, took, ephemeral).as_bytes());
-    let name = signals.next().await;
+    let name = signals.next(|| node.reload_certificates()).await;
     tracing::info!(signal = name, "stopping");
     tokio::select! {
         stopped = node.stop() => {
@@ -94,7 +100,7 @@ async fn until_signalled(config: &Config, started: Instant, ephemeral: bool) -> 
             tracing::info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
-        name = signals.next() => {
+        name = signals.next(|| {}) => {
             tracing::warn!(signal = name, "stopping at once: asked a second time");
             Ok(ExitCode::FAILURE)
         }

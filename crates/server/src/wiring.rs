@@ -47,7 +47,7 @@ impl Node {
             .with_context(|| format!("cannot make the folder {}", dir.display()))?;
         let listening = config.listen.all().map(|(name, listener)| (name, listener.clone()));
         let listeners = Listeners::bind(doors, config.net.clone(), listening).await?;
-        let identity = identity(config)?;
+        let identity = identity(config, doors)?;
 
         let mut registry = Registry::with_prefix("apogee");
         let setup = setup(config, &listeners);
@@ -73,7 +73,7 @@ impl Node {
         let rest = Rest::new(engine, config.rest.clone(), doors, readiness.clone(), Arc::new(registry));
 
         let protocols: [Arc<dyn Protocol>; 3] = [remoting, grpc, rest];
-        let serving = listeners.serve(&protocols, identity.as_ref(), net_metrics)?;
+        let serving = listeners.serve(&protocols, identity, net_metrics)?;
         readiness.set(true);
         Ok(Self { broker, guarded, serving, readiness })
     }
@@ -82,6 +82,11 @@ impl Node {
     #[must_use]
     pub fn bound(&self) -> &[Bound] {
         self.serving.bound()
+    }
+
+    /// Looks at the files of certificates now, instead of at the next interval.
+    pub fn reload_certificates(&self) {
+        self.serving.reload_certificates();
     }
 
     /// Takes nothing new, lets clients finish, closes the data in order.
@@ -153,7 +158,7 @@ fn store_host(listeners: &Listeners) -> Option<SocketAddr> {
 }
 
 /// The certificate, where any listener speaks TLS.
-fn identity(config: &Config) -> Result<Option<Identity>> {
+fn identity(config: &Config, doors: &Doors) -> Result<Option<Identity>> {
     let listeners = || config.listen.all().filter(|(_, listener)| listener.enabled);
     if listeners().all(|(_, listener)| listener.tls == TlsMode::Disabled) {
         return Ok(None);
@@ -167,5 +172,5 @@ fn identity(config: &Config) -> Result<Option<Identity>> {
     }
     names.sort();
     names.dedup();
-    Ok(Some(Identity::load(&config.tls, &config.data.dir.join("tls"), names)?))
+    Ok(Some(Identity::load(doors, &config.tls, &config.data.dir.join("tls"), names)?))
 }

@@ -117,6 +117,7 @@ async fn accept(listener: TcpListener, grpc: Arc<Grpc>, doors: Doors, drain: Dra
             advertised: Endpoint { host: "seen.example.com".to_owned(), port: 1 },
             session: SessionId(session),
             tls: false,
+            certificate: None,
             drain: drain.clone(),
         };
         drop(doors.spawn.spawn("serve", grpc.clone().serve(accepted)));

@@ -295,6 +295,7 @@ async fn messages_that_cannot_be_written_go_back_at_once() {
         peer: super::fake::store_host(),
         advertised: super::fake::store_host().into(),
         session: SessionId(1),
+        certificate: None,
         drain: Drain::new(),
     };
     let head = Box::new(Head::default().with(Field::ClientId, "a"));

@@ -108,7 +108,7 @@ pub(crate) async fn serve(node: Arc<Node>, accepted: Accepted) {
 
 impl Driver {
     fn new(node: Arc<Node>, accepted: Accepted) -> Self {
-        let Accepted { stream, peer, advertised, session, drain, .. } = accepted;
+        let Accepted { stream, peer, advertised, session, certificate, drain, .. } = accepted;
         let config = &node.config;
         let limits = Limits {
             stream_window: config.stream_window_bytes,
@@ -122,7 +122,7 @@ impl Driver {
         );
         let asked = drain.clone();
         Self {
-            connection: Arc::new(Connection { peer, advertised, session, drain }),
+            connection: Arc::new(Connection { peer, advertised, session, certificate, drain }),
             bytes: stream,
             inbox: BytesMut::new(),
             read_bytes: READ_BYTES_MIN,

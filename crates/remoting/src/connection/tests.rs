@@ -43,6 +43,7 @@ impl Wire {
             advertised: Endpoint { host: "h".into(), port: 1 },
             session: SessionId(42),
             tls: false,
+            certificate: None,
             drain: drain.clone(),
         };
         let serving = Arc::clone(&bench.server).serve(accepted);

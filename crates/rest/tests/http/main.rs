@@ -58,6 +58,7 @@ impl Rig {
             advertised: address.into(),
             session: 1.into(),
             tls: false,
+            certificate: None,
             drain: self.drain.clone(),
         };
         tokio::spawn(Arc::clone(&self.rest).serve(accepted));

@@ -1,6 +1,8 @@
 //! Each way in, over real sockets on the loopback interface.
 #![expect(clippy::disallowed_methods, reason = "tests over real sockets run in real time")]
 
+mod certificates;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,11 +43,12 @@ impl Protocol for Parrot {
 
     async fn serve(self: Arc<Self>, mut connection: Accepted) {
         let known = format!(
-            "{} peer={} advertised={} tls={}\n",
+            "{} peer={} advertised={} tls={}{}\n",
             self.word,
             connection.peer.ip(),
             connection.advertised,
-            connection.tls
+            connection.tls,
+            connection.certificate.as_deref().map(|name| format!(" certificate={name}")).unwrap_or_default()
         );
         let mut word = vec![0; self.word.len() + 1];
         connection.stream.read_exact(&mut word).await.expect("the first bytes are still there");
@@ -76,16 +79,20 @@ impl Rig {
 
     async fn with(listener: ListenerConfig, net: NetConfig, stubborn: bool) -> Self {
         let identity_dir = tempfile::tempdir().expect("a folder");
-        let identity =
-            Identity::load(&TlsConfig::default(), identity_dir.path(), vec!["localhost".to_owned()])
-                .expect("a certificate can be made");
+        let identity = Identity::load(
+            &Doors::system(),
+            &TlsConfig::default(),
+            identity_dir.path(),
+            vec!["localhost".to_owned()],
+        )
+        .expect("a certificate can be made");
         let listener = ListenerConfig { protocols: vec!["cuckoo".to_owned(), "crow".to_owned()], ..listener };
         let listeners = Listeners::bind(&Doors::system(), net, [("nest".to_owned(), listener)])
             .await
             .expect("a free port");
         let protocols: Vec<Arc<dyn Protocol>> =
             vec![Arc::new(Parrot { word: "crow", stubborn }), Arc::new(Parrot { word: "cuckoo", stubborn })];
-        let serving = listeners.serve(&protocols, Some(&identity), Metrics::default()).expect("it fits");
+        let serving = listeners.serve(&protocols, Some(identity), Metrics::default()).expect("it fits");
         Self { serving, identity_dir }
     }
 
@@ -340,7 +347,10 @@ async fn what_cannot_work_is_told_at_the_start() {
 async fn a_certificate_is_made_once_and_its_key_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().expect("a folder");
-    let load = || Identity::load(&TlsConfig::default(), dir.path(), vec!["localhost".to_owned()]).map(|_| ());
+    let load = || {
+        Identity::load(&Doors::system(), &TlsConfig::default(), dir.path(), vec!["localhost".to_owned()])
+            .map(|_| ())
+    };
     load().expect("made");
     let before = std::fs::read(dir.path().join("server.crt")).expect("it is there");
     load().expect("read");
@@ -348,6 +358,9 @@ async fn a_certificate_is_made_once_and_its_key_is_private() {
     let key = std::fs::metadata(dir.path().join("server.key")).expect("it is there");
     assert_eq!(key.permissions().mode() & 0o777, 0o600);
 
-    let half = TlsConfig { certificate: Some(dir.path().join("server.crt")), key: None };
-    assert!(matches!(Identity::load(&half, dir.path(), Vec::new()), Err(NetError::HalfCertificate)));
+    let half = TlsConfig { certificate: Some(dir.path().join("server.crt")), ..TlsConfig::default() };
+    assert!(matches!(
+        Identity::load(&Doors::system(), &half, dir.path(), Vec::new()),
+        Err(NetError::HalfCertificate)
+    ));
 }
