@@ -37,6 +37,7 @@ use crate::machine::transactions::Rules;
 use crate::machine::{BrokerMachine, CommitListener, Touch};
 use crate::members::Members;
 use crate::offsets::Resets;
+use crate::rates::Counted;
 use crate::selector::SelectorCache;
 use crate::timer_metrics::TimerMetrics;
 use crate::transactions::{Asker, TransactionMetrics};
@@ -68,6 +69,9 @@ pub struct Broker {
     pub(crate) lite_metrics: LiteMetrics,
     /// Has lite topics looked for that are over, before the time has come.
     pub(crate) lite_sweep: Arc<Notify>,
+    pub(crate) rates: Counted,
+    /// Where the group's data is.
+    pub(crate) dir: PathBuf,
     /// Routes send producers here.
     pub(crate) routes_writes: AtomicBool,
     handle: Handle<BrokerMachine>,
@@ -125,6 +129,8 @@ impl Broker {
             lite,
             lite_metrics,
             lite_sweep: Arc::default(),
+            rates: Counted::new(doors.clock.monotonic(), doors.clock.now_ms()),
+            dir: setup.dir.clone(),
             routes_writes: AtomicBool::new(true),
             handle,
             group_metrics,
@@ -138,6 +144,7 @@ impl Broker {
         doors.spawn.spawn("broker-transaction-checks", Box::pin(asking));
         broker.start_upkeep();
         broker.start_lite_sweep();
+        broker.start_rates();
         Ok(broker)
     }
 
@@ -165,6 +172,7 @@ impl Broker {
         self.store_metrics.register(registry.sub_registry_with_prefix("store"));
         self.timer_metrics.register(registry);
         self.state.dedup_metrics.register(registry);
+        self.rates.register(registry);
     }
 
     /// How many calls wait for messages now.
@@ -300,14 +308,24 @@ impl Messaging for Broker {
     }
 
     async fn receive(&self, session: &Session, request: Receive) -> Result<Received, ReceiveError> {
-        if let Some(parent) = self.lite_parent_of(&request)? {
-            return self.receive_lite(session, request, parent).await;
-        }
-        self.do_receive(session, request).await
+        let (topic, group) = (request.topic.clone(), request.group.clone());
+        let received = match self.lite_parent_of(&request)? {
+            Some(parent) => self.receive_lite(session, request, parent).await?,
+            None => self.do_receive(session, request).await?,
+        };
+        let bytes = received.deliveries.iter().map(|delivery| delivery.message.bytes().len()).sum();
+        self.rates.read(&topic, &group, received.deliveries.len(), bytes);
+        Ok(received)
     }
 
     async fn fetch(&self, session: &Session, request: Fetch) -> Result<Fetched, FetchError> {
-        self.do_fetch(session, request).await
+        let (topic, group) = (request.topic.clone(), request.group.clone());
+        let fetched = self.do_fetch(session, request).await?;
+        if let Some(group) = group {
+            let bytes = fetched.messages.iter().map(|message| message.bytes().len()).sum();
+            self.rates.read(&topic, &group, fetched.messages.len(), bytes);
+        }
+        Ok(fetched)
     }
 
     async fn ack(&self, session: &Session, receipts: Vec<Receipt>) -> Vec<Result<(), AckError>> {

@@ -38,6 +38,7 @@ mod modes;
 mod offsets;
 mod publish;
 mod query;
+mod rates;
 mod recall;
 mod receive;
 mod resolve;

@@ -78,6 +78,11 @@ pub const CURSORS_KEPT_MAX: usize = 4_096;
 pub const CURSORS_PER_COMMAND: usize = 64;
 /// Dead letters that one call of the admin operation sends again.
 pub const DEAD_LETTERS_PER_CALL_MAX: usize = 1_000;
+/// Topics, and groups in topics, whose rates are kept: about a kilobyte each. What is not kept counts in
+/// the node's totals (metric `rates_unkept`).
+pub const RATED_MAX: usize = 10_000;
+/// Rows of one answer of `rates.list`.
+pub const RATES_PER_ANSWER_MAX: usize = 1_000;
 /// Delays in a group's list: clients get the list with their settings.
 pub const RETRY_STEPS_MAX: usize = 128;
 /// Longest delay before a retry, in milliseconds: a month.

@@ -42,16 +42,28 @@ impl Broker {
             return Err(PublishError::TopicNotSendable(request.topic));
         }
         let topic = self.topic_to_write(&request.topic, request.auto_create).await?;
+        let bytes = request.messages.iter().map(|message| message.body.len()).sum();
+        let published = self.publish_to(session, request, &topic).await?;
+        topic.sent.add(count, bytes);
+        Ok(published)
+    }
+
+    async fn publish_to(
+        &self,
+        session: &Session,
+        request: Publish,
+        topic: &Topic,
+    ) -> Result<Published, PublishError> {
         let keeps = topic.config.keeps_batches();
         let mut request = Publish { messages: singles(request.messages, keeps)?, ..request };
         let told = taken_apart(&request.messages);
         for (message, told) in request.messages.iter().zip(&told) {
-            check(message, told, &topic, request.check_kind)?;
+            check(message, told, topic, request.check_kind)?;
         }
-        let queue = choose_queue(&topic, request.queue, told.first())?;
+        let queue = choose_queue(topic, request.queue, told.first())?;
         if request.messages.iter().zip(&told).any(|(message, told)| transactions::is_half(message, told)) {
             drop(told);
-            let half = self.publish_half(session, request, &topic, queue).await?;
+            let half = self.publish_half(session, request, topic, queue).await?;
             return Ok(Published { entries: vec![half] });
         }
         let store_host = self.store_host(session);
@@ -59,7 +71,7 @@ impl Broker {
             && is_batch(batch.system_flags)
         {
             drop(told);
-            return self.publish_batch(batch.clone(), &topic, queue, store_host).await;
+            return self.publish_batch(batch.clone(), topic, queue, store_host).await;
         }
         let timing = self.timing(&told)?;
         if let Timing::Cancels(id) = &timing {
@@ -87,7 +99,7 @@ impl Broker {
             .collect();
         let bytes = encoded.iter().map(|message| message.bytes.len()).sum();
         let stream = topic.stream(queue);
-        let lite = self.lite_topics_of(&topic, &request.messages)?;
+        let lite = self.lite_topics_of(topic, &request.messages)?;
         let window = topic.config.dedup().filter(|_| timing == Timing::Now && lite.is_empty());
         if let Some((window_ms, by)) = window {
             let identities = request.messages.iter().map(|message| identity(message, by));

@@ -83,7 +83,12 @@ impl Broker {
             delay_ms,
         };
         match self.propose(Command::SendBack(command), 64).await? {
-            Outcome::Settled(true) => Ok(()),
+            Outcome::Settled(true) => {
+                if let Ok(origin) = TopicName::new(located.message.topic()) {
+                    self.rates.sent_back(&origin, &back.group, located.message.bytes().len());
+                }
+                Ok(())
+            }
             other => Err(Failed::unexpected(&other).into()),
         }
     }

@@ -7,6 +7,7 @@
 mod node;
 mod page;
 mod progress;
+mod rates;
 pub mod schema;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use crate::topic::TopicConfig;
 pub use node::{ClientDescription, ClientListRequest, NodeWrites, NodeWritesRequest};
 pub use page::page;
 pub use progress::{GroupCloneOffsetsRequest, GroupResetRequest, GroupSkipRequest, QueueOffset, ResetTo};
+pub use rates::{NodeTraffic, Pace, RateOf, Rates, RatesListRequest, RatesRequest, RatesRow, Window};
 
 /// Runs operations by name.
 #[async_trait]
@@ -187,6 +189,8 @@ operations! {
     LiteDispatch = "lite.dispatch", Write, "Let clients look at all their lite topics again", LiteDispatchRequest => Done;
     TransactionList = "transaction.list", Read, "List undecided transactions, oldest first", TransactionListRequest => Vec<TransactionDescription>;
     TransactionEnd = "transaction.end", Write, "Commit or roll back an undecided transaction", TransactionEndRequest => Done;
+    RatesGet = "rates.get", Read, "Tell what passed in the last minute, hour and day", RatesRequest => Rates;
+    RatesList = "rates.list", Read, "List the topics, or the groups in topics, that are busiest now", RatesListRequest => Vec<RatesRow>;
     ClientList = "client.list", Read, "List connected clients and what they do", ClientListRequest => Vec<ClientDescription>;
     /// Takes effect on routes that are asked for from now on, until the node starts again.
     NodeWritesPut = "node.writes", Write, "Send producers to this node, or keep them away from it", NodeWritesRequest => NodeWrites;
@@ -452,7 +456,7 @@ pub struct TimerDeleted {
     pub cancelled: usize,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct NodeDescription {
     pub cluster: String,
     pub broker_name: String,
@@ -462,4 +466,21 @@ pub struct NodeDescription {
     pub log_committed: u64,
     pub topics: u64,
     pub groups: u64,
+    /// Unix milliseconds.
+    #[serde(default)]
+    pub started_ms: i64,
+    /// Of the disk that holds the log.
+    #[serde(default)]
+    pub disk_total_bytes: u64,
+    #[serde(default)]
+    pub disk_available_bytes: u64,
+    /// What clients sent since the node started.
+    #[serde(default)]
+    pub sent: NodeTraffic,
+    /// What groups received.
+    #[serde(default)]
+    pub received: NodeTraffic,
+    /// Calls for messages that found none.
+    #[serde(default)]
+    pub missed: NodeTraffic,
 }

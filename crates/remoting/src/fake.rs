@@ -286,6 +286,7 @@ impl Admin for Fake {
                 log_committed: 1,
                 topics: 2,
                 groups: 3,
+                ..NodeDescription::default()
             })),
             "topic.get" if name("topic") != "absent" => Ok(json!(TopicDescription {
                 config: TopicConfig::new(topic(&name("topic")), 1),

@@ -12,6 +12,7 @@ mod key_value;
 mod lite;
 mod node_info;
 mod node_writes_put;
+mod rates;
 mod timer_delete;
 mod timer_list;
 mod topic_delete;
@@ -27,8 +28,8 @@ use model::admin::{
     Admin, AdminError, AdminOp, ClientList, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet,
     GroupList, GroupPut, GroupReset, GroupSkip, KeyValueGet, KeyValueList, KeyValuePut, LiteClient,
     LiteDelete, LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, NodeInfo, NodeWritesPut,
-    OperationInfo, TimerDelete, TimerList, TopicDelete, TopicGet, TopicList, TopicPut, TransactionEnd,
-    TransactionList,
+    OperationInfo, RatesGet, RatesList, TimerDelete, TimerList, TopicDelete, TopicGet, TopicList, TopicPut,
+    TransactionEnd, TransactionList,
 };
 use serde_json::Value;
 
@@ -95,6 +96,8 @@ catalogue!(
     LiteDispatch,
     TransactionList,
     TransactionEnd,
+    RatesGet,
+    RatesList,
     ClientList,
     NodeWritesPut,
     NodeInfo,

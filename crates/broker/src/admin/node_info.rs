@@ -1,7 +1,7 @@
 //! `node.info`: what this node is and how far its log has come.
 
 use model::Session;
-use model::admin::{AdminError, Empty, NodeDescription, NodeInfo};
+use model::admin::{AdminError, Empty, NodeDescription, NodeInfo, RateOf};
 
 use super::Run;
 use crate::broker::Broker;
@@ -9,6 +9,8 @@ use crate::broker::Broker;
 impl Run for NodeInfo {
     async fn run(broker: &Broker, _: &Session, _: Empty) -> Result<NodeDescription, AdminError> {
         let (topics, groups) = broker.state.counts();
+        let space =
+            broker.doors.disk.space(&broker.dir).map_err(|error| AdminError::Internal(error.to_string()))?;
         Ok(NodeDescription {
             cluster: broker.config.cluster.clone(),
             broker_name: broker.config.name.clone(),
@@ -18,6 +20,12 @@ impl Run for NodeInfo {
             log_committed: broker.committed().get(),
             topics: topics as u64,
             groups: groups as u64,
+            started_ms: broker.started_ms(),
+            disk_total_bytes: space.total_bytes,
+            disk_available_bytes: space.available_bytes,
+            sent: broker.traffic(RateOf::Sent),
+            received: broker.traffic(RateOf::Received),
+            missed: broker.traffic(RateOf::Missed),
         })
     }
 }

@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use super::cursor::Cursor;
 use super::halves::Halves;
 use crate::dedup_metrics::DedupMetrics;
+use crate::rates::Tally;
 use crate::streams;
 
 /// Names the progress of one group in one stream.
@@ -30,13 +31,15 @@ pub struct Topic {
     pub config: TopicConfig,
     /// Counts sends and receives, to take queues in turn.
     pub turn: AtomicU32,
+    /// What clients sent to it. Goes on when its configuration changes.
+    pub(crate) sent: Arc<Tally>,
 }
 
 impl Topic {
     /// What stands for a lite topic, which has no number.
     #[must_use]
-    pub(crate) const fn unnumbered(config: TopicConfig) -> Self {
-        Self { id: 0, config, turn: AtomicU32::new(0) }
+    pub(crate) fn unnumbered(config: TopicConfig) -> Self {
+        Self { id: 0, config, turn: AtomicU32::new(0), sent: Arc::default() }
     }
 
     #[must_use]
@@ -146,6 +149,13 @@ impl State {
         all
     }
 
+    /// What counts the messages of each topic.
+    pub(crate) fn tallies(&self) -> Vec<(TopicName, Arc<Tally>)> {
+        let catalogue = self.catalogue.read();
+        let tally = |topic: &Arc<Topic>| (topic.config.name.clone(), Arc::clone(&topic.sent));
+        catalogue.topics.values().map(tally).collect()
+    }
+
     /// All groups, by name.
     #[must_use]
     pub fn groups(&self) -> Vec<Arc<Group>> {
@@ -246,7 +256,8 @@ impl State {
 
     pub(super) fn put_topic(&self, id: u32, config: TopicConfig) {
         let mut catalogue = self.catalogue.write();
-        let topic = Arc::new(Topic { id, config, turn: AtomicU32::new(0) });
+        let sent = catalogue.topics_by_id.get(&id).map(|before| Arc::clone(&before.sent)).unwrap_or_default();
+        let topic = Arc::new(Topic { id, config, turn: AtomicU32::new(0), sent });
         catalogue.topics.insert(topic.config.name.clone(), Arc::clone(&topic));
         catalogue.topics_by_id.insert(id, topic);
     }

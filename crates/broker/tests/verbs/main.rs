@@ -7,5 +7,6 @@ mod kinds;
 mod lite;
 mod order;
 mod plain;
+mod rates;
 mod timers;
 mod transactions;

@@ -10,6 +10,7 @@ pub(crate) mod lite;
 mod namesrv;
 mod node;
 mod progress;
+mod rates;
 mod relay;
 mod stats;
 mod topic;
@@ -58,7 +59,7 @@ pub(crate) async fn operate(link: &Arc<Link>, request: &Command) -> Answer {
         code::GET_SYSTEM_TOPIC_LIST_FROM_NS | code::GET_SYSTEM_TOPIC_LIST_FROM_BROKER => {
             progress::system_topics(link).await
         }
-        code::VIEW_BROKER_STATS_DATA => progress::rates(request),
+        code::VIEW_BROKER_STATS_DATA => rates::view(link, request).await,
         code::GET_BROKER_CLUSTER_INFO => node::cluster(link).await,
         code::GET_BROKER_RUNTIME_INFO => node::runtime(link).await,
         code::GET_BROKER_CONFIG => node::config(link).await,

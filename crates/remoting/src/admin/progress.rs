@@ -151,9 +151,3 @@ pub(super) async fn system_topics(link: &Link) -> Answer {
     let system = topics.iter().filter(|topic| topic.name.is_system()).map(|topic| topic.name.as_str());
     Ok(topic::topic_names(own.into_iter().chain(system)))
 }
-
-/// `VIEW_BROKER_STATS_DATA`: rates are measured, and kept by whoever reads the metrics.
-pub(super) fn rates(request: &Command) -> Answer {
-    let (name, key) = (request.fields.required("statsName")?, request.fields.required("statsKey")?);
-    Err(Failure::new(response::SYSTEM_ERROR, format!("The stats <{name}> <{key}> not exist")))
-}

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use model::admin::GroupDescription;
+use model::admin::{GroupDescription, RateOf};
 use model::verbs::{Seek, SeekTo};
 use model::{GroupName, Offset, QueueId, TopicName};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::header::Fields;
 use crate::json::{self, MessageQueue, RawKeyed};
 use crate::link::Link;
 
-use super::{group, progress, topic};
+use super::{group, progress, rates, topic};
 
 /// `TopicOffset`
 #[derive(Serialize)]
@@ -63,7 +63,8 @@ pub(super) async fn topic(link: &Link, request: &Command) -> Answer {
         (key(broker_name, &found.config.name, queue.queue), offsets)
     };
     let table = RawKeyed(found.queues.iter().map(row).collect());
-    let body = format!("{{\"offsetTable\":{},\"topicPutTps\":0.0}}", table.to_text());
+    let per_second = rates::per_second(link, RateOf::Sent, Some(&found.config.name), None).await?;
+    let body = format!("{{\"offsetTable\":{},\"topicPutTps\":{per_second:?}}}", table.to_text());
     Ok(success(Fields::new(), body.into()))
 }
 
@@ -112,7 +113,10 @@ pub(super) async fn table_of(
         }
     }
     let table = RawKeyed(rows);
-    Ok(format!("{{\"consumeTps\":0.0,\"offsetTable\":{}}}", table.to_text()))
+    let topic = wanted.map(TopicName::new).transpose()?;
+    let group = &found.config.name;
+    let per_second = rates::per_second(link, RateOf::Received, topic.as_ref(), Some(group)).await?;
+    Ok(format!("{{\"consumeTps\":{per_second:?},\"offsetTable\":{}}}", table.to_text()))
 }
 
 /// `INVOKE_BROKER_TO_RESET_OFFSET`: an offset, a time, or (time -1) the end.

@@ -32,7 +32,8 @@ final class Groups {
         harness.addAlone("mqadmin-group", Groups::life)
             .addAlone("mqadmin-group-list-file", Groups::listFile)
             .addAlone("mqadmin-clients", Groups::clients)
-            .addAlone("mqadmin-offsets", Groups::offsets);
+            .addAlone("mqadmin-offsets", Groups::offsets)
+            .addAlone("mqadmin-rates", Groups::rates);
     }
 
     /** updateSubGroup, getConsumerConfig, setConsumeMode, deleteSubGroup. */
@@ -122,6 +123,47 @@ final class Groups {
         equal("queues of " + topic, 2, count(progress, "^" + topic + " "));
         holds(progress, "Diff Total: ");
         holds(run("brokerConsumeStats", "-b", place.address()), topic, group, "Diff Total: ");
+    }
+
+    /** statsAll, consumerProgress, brokerStatus, clusterList and exportMetrics tell what passed. */
+    private static void rates() throws Exception {
+        Tool.Place place = Tool.place();
+        String topic = Harness.topic(1);
+        String group = Harness.group();
+        DefaultMQProducer producer = producer(Harness.unique("producers"));
+        CountDownLatch seen = new CountDownLatch(12);
+        DefaultMQPushConsumer consumer = consumer(group, topic, seen);
+        send(producer, topic, 12);
+        await(seen);
+        consumer.shutdown();
+        String stats = run("statsAll", "-t", topic);
+        String row = find(stats, "^" + topic + " +" + group + " .*$");
+        String[] words = row.trim().split(" +");
+        that("sent a second in: " + row, Double.parseDouble(words[3]) > 0);
+        that("received a second in: " + row, Double.parseDouble(words[4]) > 0);
+        equal("sent today", "12", words[5]);
+        equal("received today", "12", words[6]);
+        positive(find(run("consumerProgress", "-g", group), "Consume TPS: (\\S+)"));
+        String status = run("brokerStatus", "-b", place.address());
+        for (String rate : java.util.List.of("putTps", "getTransferredTps", "getFoundTps", "getTotalTps")) {
+            // Over ten minutes: the first two of the three are over before this is asked.
+            positive(find(status, "^" + rate + " +: \\S+ \\S+ (\\S+)"));
+        }
+        that("today in: " + status, Long.parseLong(find(status, "^msgPutTotalTodayNow +: (\\d+)")) >= 12);
+        String[] more = find(run("clusterList", "-m"), "^" + place.cluster() + " .*$").trim().split(" +");
+        that("today in: " + String.join(" ", more), Long.parseLong(more[4]) >= 12 && Long.parseLong(more[5]) >= 12);
+        String[] base = find(run("clusterList"), "^" + place.cluster() + " .*$").trim().split(" +");
+        lacks(String.join(" ", base), "null");
+        java.nio.file.Path folder = java.nio.file.Files.createTempDirectory("mqadmin");
+        send(producer, topic, 3);
+        producer.shutdown();
+        holds(run("exportMetrics", "-c", place.cluster(), "-f", folder.toString()), "success");
+        String metrics = java.nio.file.Files.readString(folder.resolve("metrics.json"));
+        positive(find(metrics, "\"totalNormalInTps\":\\s*([0-9.]+)"));
+    }
+
+    private static void positive(String rate) {
+        that("above zero: " + rate, Double.parseDouble(rate) > 0);
     }
 
     /** resetOffsetByTime, skipAccumulatedMessage, cloneGroupOffset, on a group that nobody is of. */
