@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base::Doors;
 use model::lite::{LiteError, LiteSync};
+use model::quota::QuotaBook;
 use model::verbs::{
     AckError, CommitOffset, Fetch, FetchError, Fetched, MessageQuery, OffsetAnswer, OffsetError,
     OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive, ReceiveError,
@@ -185,6 +186,12 @@ impl Broker {
     #[must_use]
     pub const fn config(&self) -> &BrokerConfig {
         &self.config
+    }
+
+    /// Quotas of the catalogue, as far as the log tells.
+    #[must_use]
+    pub fn quotas(&self) -> &Arc<QuotaBook> {
+        &self.state.quotas
     }
 
     pub(crate) fn committed(&self) -> Lsn {

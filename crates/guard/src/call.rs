@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use base::{Budget, Clock, Share};
 use model::admin::AdminPermission;
-use model::{Engine, Kind, Kinded, Session};
+use model::quota::QuotaBook;
+use model::{Engine, Kind, Kinded, NewMessage, Session, TopicName};
 use tracing::Instrument;
 
 use crate::admission::{Admission, Seat};
-use crate::config::GuardConfig;
+use crate::config::{GuardConfig, QuotaConfig};
+use crate::limits::QUOTA_LOOK_MS;
 use crate::metrics::{Metrics, Verb};
 use crate::permit::{Action, Permit};
+use crate::quota::{Claims, Quotas, nanoseconds};
 use crate::refuse::Refusal;
 
 /// An engine, guarded. It is an engine itself.
@@ -23,6 +26,7 @@ pub struct Guarded<E> {
     permit: Arc<dyn Permit>,
     admission: Admission,
     requests: Arc<Budget>,
+    quotas: Quotas,
     metrics: Metrics,
 }
 
@@ -47,7 +51,70 @@ impl<E: Engine> Guarded<E> {
         let permissions = engine.operations().iter().map(|op| (op.name, op.permission)).collect();
         let admission = Admission::new(config.calls_per_session_max);
         let requests = Budget::new(config.request_bytes_max);
-        Self { engine, permissions, clock, permit, admission, requests, metrics }
+        let quotas = Quotas::new(Arc::default(), &QuotaConfig::default(), metrics.clone());
+        Self { engine, permissions, clock, permit, admission, requests, quotas, metrics }
+    }
+
+    /// With the quotas of `book`, and of `config` where it has none.
+    #[must_use]
+    pub fn with_quotas(self, book: Arc<QuotaBook>, config: &QuotaConfig) -> Self {
+        Self { quotas: Quotas::new(book, config, self.metrics.clone()), ..self }
+    }
+
+    /// Takes other quotas where the book has none.
+    pub fn set_quotas(&self, config: &QuotaConfig) {
+        self.quotas.set_defaults(config);
+    }
+
+    pub(crate) const fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
+
+    /// Counts what is sent, unless that is over a quota.
+    pub(crate) fn count_sent(
+        &self,
+        session: &Session,
+        topic: &TopicName,
+        messages: &[NewMessage],
+    ) -> Result<(), Refusal> {
+        let bytes = |message: &NewMessage| message.body.len() + message.properties.as_encoded().len();
+        let amount = || (messages.len() as u64, messages.iter().map(|message| bytes(message) as u64).sum());
+        self.quotas.send(session, topic, self.clock.monotonic(), amount).map_err(Refusal::OverQuota)
+    }
+
+    /// Waits, no longer than for messages, until something may be received; tells how many messages.
+    /// `wait_ms` becomes what is left of the wait.
+    pub(crate) async fn await_quota(&self, claims: &Claims, wait_ms: &mut i64) -> Result<u32, Refusal> {
+        let start = self.clock.monotonic();
+        let patience = Duration::from_millis(u64::try_from(*wait_ms).unwrap_or_default());
+        loop {
+            let now = self.clock.monotonic();
+            let left = patience.saturating_sub(now.saturating_sub(start));
+            match self.quotas.check(claims, now, left.is_zero()) {
+                Ok(()) => {
+                    *wait_ms = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
+                    let messages = claims.messages_left(nanoseconds(now));
+                    return Ok(u32::try_from(messages).unwrap_or(u32::MAX));
+                }
+                Err(over) if left.is_zero() => return Err(Refusal::OverQuota(over)),
+                Err(over) => {
+                    let pause = Duration::from_millis(over.wait_ms.max(QUOTA_LOOK_MS));
+                    self.clock.sleep(pause.min(left)).await;
+                }
+            }
+        }
+    }
+
+    /// Counts what is received.
+    pub(crate) fn count_received(&self, claims: Option<&Claims>, bytes: impl Iterator<Item = usize>) {
+        let Some(claims) = claims else { return };
+        let (messages, bytes) = bytes.fold((0, 0), |(n, sum), len| (n + 1, sum + len as u64));
+        claims.take(nanoseconds(self.clock.monotonic()), messages, bytes);
+    }
+
+    /// What a call that receives falls under.
+    pub(crate) fn claims(&self, session: &Session, topic: &TopicName) -> Option<Claims> {
+        self.quotas.receive(session, topic, self.clock.monotonic())
     }
 
     /// From now on takes only calls that finish earlier work (acknowledgements, offsets).
@@ -63,7 +130,11 @@ impl<E: Engine> Guarded<E> {
 
     /// Room for a request while it is worked on.
     pub(crate) fn hold(&self, bytes: usize) -> Result<Share, Refusal> {
-        self.requests.take(bytes).ok_or(Refusal::Full { max: self.requests.max() })
+        self.requests.take(bytes).ok_or_else(|| {
+            let refusal = Refusal::Full { max: self.requests.max() };
+            self.metrics.refused(refusal.label());
+            refusal
+        })
     }
 
     fn admit(&self, session: &Session, verb: Verb, action: Action<'_>) -> Result<Seat<'_>, Refusal> {
@@ -92,7 +163,10 @@ impl<E: Engine> Guarded<E> {
         let running = self.start(verb);
         let result = match self.admit(session, verb, action) {
             Ok(_seat) => work.instrument(span(verb, session)).await,
-            Err(refusal) => Err(refusal.into()),
+            Err(refusal) => {
+                self.metrics.refused(refusal.label());
+                Err(refusal.into())
+            }
         };
         running.finish(result.as_ref().err().map(Kinded::kind));
         result
@@ -115,6 +189,7 @@ impl<E: Engine> Guarded<E> {
                 result
             }
             Err(refusal) => {
+                self.metrics.refused(refusal.label());
                 running.finish(Some(refusal.kind()));
                 refused(refusal)
             }

@@ -4,9 +4,9 @@
 //! the same way, so that no handler has a rule of its own:
 //!
 //! ```text
-//! call -> admission (drain, limit per session) -> permit -> span { the engine } -> metrics
+//! call -> admission (drain, limit per session) -> permit -> quota -> span { the engine } -> metrics
 //! ```
-//! Reading order: [`call`], [`admission`], [`permit`], [`refuse`], [`metrics`]; `messaging`,
+//! Reading order: [`call`], [`admission`], [`permit`], [`quota`], [`refuse`], [`metrics`]; `messaging`,
 //! `membership` and `admin` are one line per verb.
 //! What does not belong here: storage, wire formats, anything about one verb alone.
 
@@ -14,13 +14,15 @@ mod admin;
 pub mod admission;
 pub mod call;
 pub mod config;
+pub mod limits;
 mod membership;
 mod messaging;
 pub mod metrics;
 pub mod permit;
+pub mod quota;
 pub mod refuse;
 
 pub use call::Guarded;
-pub use config::GuardConfig;
+pub use config::{GuardConfig, QuotaConfig};
 pub use metrics::Metrics;
 pub use permit::{Action, AllowAll, Permit};

@@ -24,6 +24,7 @@ impl<E: Engine> Membership for Guarded<E> {
     }
 
     fn disconnected(&self, session: SessionId) {
+        self.quotas().forget(session);
         self.engine.disconnected(session);
     }
 

@@ -25,20 +25,43 @@ impl<E: Engine> Messaging for Guarded<E> {
         let room = self.hold(request.messages.iter().map(bytes).sum());
         let work = async {
             let _room = room?;
+            self.count_sent(session, &request.topic, &request.messages)?;
             self.engine.publish(session, request).await
         };
         self.call(session, Verb::Publish, Action::Publish { topic: &topic }, work).await
     }
 
-    async fn receive(&self, session: &Session, request: Receive) -> Result<Received, ReceiveError> {
+    async fn receive(&self, session: &Session, mut request: Receive) -> Result<Received, ReceiveError> {
         let (topic, group) = (request.topic.clone(), request.group.clone());
-        let work = self.engine.receive(session, request);
+        let work = async {
+            let claims = self.claims(session, &request.topic);
+            if let Some(claims) = &claims {
+                let most = self.await_quota(claims, &mut request.wait_ms).await?;
+                request.max_messages = request.max_messages.min(most);
+            }
+            let received = self.engine.receive(session, request).await?;
+            let lengths = received.deliveries.iter().map(|delivery| delivery.message.bytes().len());
+            self.count_received(claims.as_ref(), lengths);
+            Ok(received)
+        };
         self.call(session, Verb::Receive, Action::Consume { topic: &topic, group: Some(&group) }, work).await
     }
 
-    async fn fetch(&self, session: &Session, request: Fetch) -> Result<Fetched, FetchError> {
+    async fn fetch(&self, session: &Session, mut request: Fetch) -> Result<Fetched, FetchError> {
         let (topic, group) = (request.topic.clone(), request.group.clone());
-        let work = self.engine.fetch(session, request);
+        let work = async {
+            let claims = self.claims(session, &request.topic);
+            if let Some(claims) = &claims {
+                let most = self.await_quota(claims, &mut request.wait_ms).await?;
+                request.max_messages = request.max_messages.min(most);
+            }
+            let fetched = self.engine.fetch(session, request).await?;
+            self.count_received(
+                claims.as_ref(),
+                fetched.messages.iter().map(|message| message.bytes().len()),
+            );
+            Ok(fetched)
+        };
         self.call(session, Verb::Fetch, Action::Consume { topic: &topic, group: group.as_ref() }, work).await
     }
 

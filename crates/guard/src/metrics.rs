@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::Kind;
+use model::quota::{QuotaLimit, QuotaScope};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -111,6 +112,17 @@ struct OfError {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfReason {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfQuota {
+    scope: &'static str,
+    limit: &'static str,
+}
+
 /// Counters of all verbs.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -118,6 +130,10 @@ pub struct Metrics {
     errors: Family<OfError, Counter>,
     abandoned: Family<OfVerb, Counter>,
     running: Family<OfVerb, Gauge>,
+    refused: Family<OfReason, Counter>,
+    over_quota: Family<OfQuota, Counter>,
+    quota_buckets: Gauge,
+    quota_shared: Counter,
     /// The members of families above, by verb: a call need not look them up.
     by_verb: Vec<(Histogram, Gauge)>,
 }
@@ -135,7 +151,17 @@ impl Default for Metrics {
                 (seconds.get_or_create(&of).clone(), running.get_or_create(&of).clone())
             })
             .collect();
-        Self { seconds, errors: Family::default(), abandoned: Family::default(), running, by_verb }
+        Self {
+            seconds,
+            errors: Family::default(),
+            abandoned: Family::default(),
+            running,
+            refused: Family::default(),
+            over_quota: Family::default(),
+            quota_buckets: Gauge::default(),
+            quota_shared: Counter::default(),
+            by_verb,
+        }
     }
 }
 
@@ -158,6 +184,18 @@ impl Metrics {
             self.abandoned.clone(),
         );
         registry.register("verb_running", "Calls that run or wait", self.running.clone());
+        registry.register("calls_refused", "Calls that did not reach the engine", self.refused.clone());
+        registry.register("quota_refused", "Calls over a quota", self.over_quota.clone());
+        registry.register(
+            "quota_buckets",
+            "Clients, users, topics and namespaces whose quotas are counted",
+            self.quota_buckets.clone(),
+        );
+        registry.register(
+            "quota_shared",
+            "Calls counted together with others, as `quota.buckets_max` are counted apart",
+            self.quota_shared.clone(),
+        );
     }
 
     pub(crate) fn started(&self, verb: Verb) {
@@ -178,6 +216,23 @@ impl Metrics {
         if let Some((_, running)) = self.by_verb.get(verb as usize) {
             running.dec();
         }
+    }
+
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&OfReason { reason }).inc();
+    }
+
+    pub(crate) fn over_quota(&self, scope: QuotaScope, limit: QuotaLimit) {
+        self.over_quota.get_or_create(&OfQuota { scope: scope.name(), limit: limit.name() }).inc();
+        self.refused("quota");
+    }
+
+    pub(crate) fn quota_buckets(&self, count: usize) {
+        self.quota_buckets.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn quota_shared(&self) {
+        self.quota_shared.inc();
     }
 
     pub(crate) fn failed(&self, verb: Verb, kind: Kind) {

@@ -7,6 +7,7 @@
 mod node;
 mod page;
 mod progress;
+mod quota;
 mod rates;
 pub mod schema;
 #[cfg(test)]
@@ -27,12 +28,14 @@ use crate::lite::{
     LiteTopicPage, LiteTopicRequest,
 };
 use crate::names::{GroupName, TopicName};
+use crate::quota::Quota;
 use crate::session::Session;
 use crate::topic::TopicConfig;
 
 pub use node::{ClientDescription, ClientListRequest, NodeWrites, NodeWritesRequest};
 pub use page::page;
 pub use progress::{GroupCloneOffsetsRequest, GroupResetRequest, GroupSkipRequest, QueueOffset, ResetTo};
+pub use quota::{QuotaListRequest, QuotaRequest};
 pub use rates::{NodeTraffic, Pace, RateOf, Rates, RatesListRequest, RatesRequest, RatesRow, Window};
 
 /// Runs operations by name.
@@ -194,6 +197,11 @@ operations! {
     ClientList = "client.list", Read, "List connected clients and what they do", ClientListRequest => Vec<ClientDescription>;
     /// Takes effect on routes that are asked for from now on, until the node starts again.
     NodeWritesPut = "node.writes", Write, "Send producers to this node, or keep them away from it", NodeWritesRequest => NodeWrites;
+    /// Takes the place of the quota of the same scope and name.
+    QuotaPut = "quota.put", Write, "Set a quota of a client, user, topic or namespace", Quota => Quota;
+    QuotaGet = "quota.get", Read, "Show a quota", QuotaRequest => Quota;
+    QuotaList = "quota.list", Read, "List quotas", QuotaListRequest => Vec<Quota>;
+    QuotaDelete = "quota.delete", Write, "Delete a quota", QuotaRequest => Done;
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription;
 }
 

@@ -15,7 +15,7 @@
 //! - **session**: one client's connection(s), through which notices reach it.
 //!
 //! Reading order: [`ids`], [`names`], [`properties`], [`message`], [`record`], [`batch`], [`topic`], [`group`],
-//! [`session`], [`verbs`], [`membership`], [`admin`], [`error`], [`limits`].
+//! [`session`], [`verbs`], [`membership`], [`admin`], [`quota`], [`error`], [`limits`].
 
 pub mod admin;
 pub mod batch;
@@ -29,6 +29,7 @@ pub mod membership;
 pub mod message;
 pub mod names;
 pub mod properties;
+pub mod quota;
 pub mod receipt;
 pub mod record;
 pub mod session;

@@ -29,3 +29,9 @@ pub const INVISIBLE_MS_MAX: i64 = 12 * 3_600_000;
 pub const QUERY_MESSAGES_MAX: usize = 256;
 /// Longest window of deduplication, in milliseconds: what is remembered is kept in memory.
 pub const DEDUP_WINDOW_MS_MAX: i64 = 7 * 86_400_000;
+/// Quotas of the catalogue: every one is in memory, and looked up before every call.
+pub const QUOTAS_MAX: usize = 10_000;
+/// Longest name that a quota is for: no user, topic or namespace has a longer one.
+pub const QUOTA_NAME_BYTES_MAX: usize = 255;
+/// Highest quota in a second; more is no quota.
+pub const QUOTA_PER_S_MAX: u64 = 1_000_000_000_000;

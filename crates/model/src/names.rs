@@ -237,6 +237,14 @@ impl TopicName {
         self.0.strip_prefix(RETRY_PREFIX).or_else(|| self.0.strip_prefix(DLQ_PREFIX))
     }
 
+    /// What stands before the `%` in `namespace%name`, derived topics included.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        let name = self.derived_from().unwrap_or(&self.0);
+        let (namespace, rest) = name.split_once('%')?;
+        (!namespace.is_empty() && !rest.is_empty()).then_some(namespace)
+    }
+
     #[must_use]
     pub fn is_system(&self) -> bool {
         SYSTEM_TOPICS.contains(&self.as_str()) || self.0.starts_with(SYSTEM_PREFIX)

@@ -3,10 +3,11 @@
 //! A verb is answered after commit, but for `receive` and `extend`, which are answered once
 //! they stand in the leader's log (the effect of losing them is an earlier redelivery).
 
+mod kinds;
+
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::error::{Kind, Kinded};
 use crate::filter::Filter;
 use crate::ids::{Lsn, Offset, QueueId};
 use crate::lite::{LiteError, LiteSync};
@@ -148,19 +149,6 @@ pub enum PublishError {
     Internal(String),
 }
 
-impl Kinded for PublishError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::TopicNotFound(_) => Kind::NotFound,
-            Self::TopicNotSendable(_) | Self::NotWritable(_) | Self::Denied(_) => Kind::Denied,
-            Self::DiskFull { .. } | Self::Unavailable(_) => Kind::Unavailable,
-            Self::Throttled(_) | Self::LiteQuota { .. } => Kind::Throttled,
-            Self::Internal(_) => Kind::Internal,
-            _ => Kind::Invalid,
-        }
-    }
-}
-
 // === receive ===
 
 /// A request for messages that nobody of the group holds.
@@ -229,6 +217,9 @@ pub enum ReceiveError {
     TooManyWaiting { max: usize },
     #[error("too many requests: {0}")]
     Throttled(String),
+    /// As throttled, and it passes soon.
+    #[error("too many requests: {0}")]
+    OverQuota(String),
     #[error("not permitted: {0}")]
     Denied(String),
     #[error("stored data is damaged: {0}")]
@@ -237,23 +228,6 @@ pub enum ReceiveError {
     Unavailable(String),
     #[error("internal error: {0}")]
     Internal(String),
-}
-
-impl Kinded for ReceiveError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::TopicNotFound(_) | Self::GroupNotFound(_) => Kind::NotFound,
-            Self::GroupDisabled(_) | Self::NotReadable(_) | Self::Denied(_) => Kind::Denied,
-            Self::QueueOutOfRange { .. }
-            | Self::BatchSize { .. }
-            | Self::NotBound { .. }
-            | Self::Filter(_) => Kind::Invalid,
-            Self::TooManyWaiting { .. } | Self::Throttled(_) => Kind::Throttled,
-            Self::Data(_) => Kind::Data,
-            Self::Unavailable(_) => Kind::Unavailable,
-            Self::Internal(_) => Kind::Internal,
-        }
-    }
 }
 
 // === fetch ===
@@ -322,25 +296,15 @@ pub enum FetchError {
     TooManyWaiting { max: usize },
     #[error("too many requests: {0}")]
     Throttled(String),
+    /// As throttled, and it passes soon.
+    #[error("too many requests: {0}")]
+    OverQuota(String),
     #[error("not permitted: {0}")]
     Denied(String),
     #[error("stored data is damaged: {0}")]
     Data(String),
     #[error("the engine cannot answer now: {0}")]
     Unavailable(String),
-}
-
-impl Kinded for FetchError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::TopicNotFound(_) | Self::GroupNotFound(_) => Kind::NotFound,
-            Self::GroupDisabled(_) | Self::NotReadable(_) | Self::Denied(_) => Kind::Denied,
-            Self::QueueOutOfRange { .. } | Self::Filter(_) => Kind::Invalid,
-            Self::TooManyWaiting { .. } | Self::Throttled(_) => Kind::Throttled,
-            Self::Data(_) => Kind::Data,
-            Self::Unavailable(_) => Kind::Unavailable,
-        }
-    }
 }
 
 // === ack, extend, settle, recall ===
@@ -364,19 +328,6 @@ pub enum AckError {
     Unavailable(String),
     #[error("internal error: {0}")]
     Internal(String),
-}
-
-impl Kinded for AckError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Stale => Kind::Conflict,
-            Self::TopicNotFound(_) | Self::GroupNotFound(_) => Kind::NotFound,
-            Self::OffsetOutOfRange { .. } | Self::InvisibleTime { .. } => Kind::Invalid,
-            Self::Denied(_) => Kind::Denied,
-            Self::Unavailable(_) => Kind::Unavailable,
-            Self::Internal(_) => Kind::Internal,
-        }
-    }
 }
 
 /// How something pending ends.
@@ -455,19 +406,6 @@ pub enum SettleError {
     Internal(String),
 }
 
-impl Kinded for SettleError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Stale | Self::TooLate { .. } => Kind::Conflict,
-            Self::MessageNotFound | Self::GroupNotFound(_) => Kind::NotFound,
-            Self::Illegal(_) => Kind::Invalid,
-            Self::Denied(_) => Kind::Denied,
-            Self::Unavailable(_) => Kind::Unavailable,
-            Self::Internal(_) => Kind::Internal,
-        }
-    }
-}
-
 #[derive(Debug, Clone)]
 pub struct Recall {
     pub topic: TopicName,
@@ -489,18 +427,6 @@ pub enum RecallError {
     Denied(String),
     #[error("the engine cannot write now: {0}")]
     Unavailable(String),
-}
-
-impl Kinded for RecallError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Handle => Kind::Invalid,
-            Self::TopicNotFound(_) => Kind::NotFound,
-            Self::TooLate => Kind::Conflict,
-            Self::Disabled | Self::Denied(_) => Kind::Denied,
-            Self::Unavailable(_) => Kind::Unavailable,
-        }
-    }
 }
 
 // === offsets ===
@@ -600,18 +526,6 @@ pub enum OffsetError {
     Unavailable(String),
 }
 
-impl Kinded for OffsetError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::TopicNotFound(_) | Self::GroupNotFound(_) => Kind::NotFound,
-            Self::QueueOutOfRange { .. } | Self::OffsetOutOfRange { .. } => Kind::Invalid,
-            Self::Denied(_) => Kind::Denied,
-            Self::Data(_) => Kind::Data,
-            Self::Unavailable(_) => Kind::Unavailable,
-        }
-    }
-}
-
 // === route, query ===
 
 /// Where a topic's queues are.
@@ -645,16 +559,6 @@ pub enum RouteError {
     Unavailable(String),
 }
 
-impl Kinded for RouteError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::TopicNotFound(_) => Kind::NotFound,
-            Self::Denied(_) => Kind::Denied,
-            Self::Unavailable(_) => Kind::Unavailable,
-        }
-    }
-}
-
 #[derive(Debug, Clone)]
 pub enum MessageQuery {
     Position(Lsn),
@@ -684,16 +588,4 @@ pub enum QueryError {
     Data(String),
     #[error("the engine cannot answer now: {0}")]
     Unavailable(String),
-}
-
-impl Kinded for QueryError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NotFound | Self::TopicNotFound(_) => Kind::NotFound,
-            Self::Illegal(_) => Kind::Invalid,
-            Self::Denied(_) => Kind::Denied,
-            Self::Data(_) => Kind::Data,
-            Self::Unavailable(_) => Kind::Unavailable,
-        }
-    }
 }

@@ -149,6 +149,7 @@ pub mod response {
     pub const NO_MESSAGE: i32 = 208;
     pub const POLLING_FULL: i32 = 209;
     pub const POLLING_TIMEOUT: i32 = 210;
+    pub const FLOW_CONTROL: i32 = 215;
     pub const ILLEGAL_OPERATION: i32 = 604;
     pub const GO_AWAY: i32 = 1500;
     pub const LMQ_QUOTA_EXCEEDED: i32 = 2017;

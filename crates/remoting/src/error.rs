@@ -104,6 +104,8 @@ impl From<ReceiveError> for Failure {
             E::Filter(_) => code::SUBSCRIPTION_PARSE_FAILED,
             E::TooManyWaiting { .. } => code::POLLING_FULL,
             E::Throttled(_) => code::SYSTEM_BUSY,
+            // Consumers ask again in milliseconds; after another code only in seconds.
+            E::OverQuota(_) => code::FLOW_CONTROL,
             E::Unavailable(_) => code::SERVICE_NOT_AVAILABLE,
             E::Data(_) | E::Internal(_) => code::SYSTEM_ERROR,
         };
@@ -121,6 +123,7 @@ impl From<FetchError> for Failure {
             E::QueueOutOfRange { .. } => code::INVALID_PARAMETER,
             E::Filter(_) => code::SUBSCRIPTION_PARSE_FAILED,
             E::TooManyWaiting { .. } | E::Throttled(_) => code::SYSTEM_BUSY,
+            E::OverQuota(_) => code::FLOW_CONTROL,
             E::Unavailable(_) => code::SERVICE_NOT_AVAILABLE,
             E::Data(_) => code::SYSTEM_ERROR,
         };

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use broker::BrokerConfig;
 use grpc::GrpcConfig;
-use guard::GuardConfig;
+use guard::{GuardConfig, QuotaConfig};
 use net::{ClientAuth, ListenerConfig, NetConfig, TlsConfig};
 use remoting::RemotingConfig;
 use replica::ReplicaConfig;
@@ -42,6 +42,7 @@ pub struct Config {
     pub net: NetConfig,
     pub tls: TlsConfig,
     pub guard: GuardConfig,
+    pub quota: QuotaConfig,
     pub broker: BrokerConfig,
     pub replica: ReplicaConfig,
     pub store: StoreConfig,

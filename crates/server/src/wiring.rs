@@ -127,7 +127,8 @@ fn guard(
     let metrics = guard::Metrics::default();
     metrics.register(registry);
     let (clock, permit) = (Arc::clone(&doors.clock), Arc::new(AllowAll));
-    Arc::new(Guarded::new(Arc::clone(broker), &config.guard, clock, permit, metrics))
+    let guarded = Guarded::new(Arc::clone(broker), &config.guard, clock, permit, metrics);
+    Arc::new(guarded.with_quotas(Arc::clone(broker.quotas()), &config.quota))
 }
 
 /// The folder of a node's replica group.

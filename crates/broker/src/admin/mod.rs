@@ -12,6 +12,7 @@ mod key_value;
 mod lite;
 mod node_info;
 mod node_writes_put;
+mod quota;
 mod rates;
 mod timer_delete;
 mod timer_list;
@@ -28,8 +29,8 @@ use model::admin::{
     Admin, AdminError, AdminOp, ClientList, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet,
     GroupList, GroupPut, GroupReset, GroupSkip, KeyValueGet, KeyValueList, KeyValuePut, LiteClient,
     LiteDelete, LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, NodeInfo, NodeWritesPut,
-    OperationInfo, RatesGet, RatesList, TimerDelete, TimerList, TopicDelete, TopicGet, TopicList, TopicPut,
-    TransactionEnd, TransactionList,
+    OperationInfo, QuotaDelete, QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList, TimerDelete, TimerList,
+    TopicDelete, TopicGet, TopicList, TopicPut, TransactionEnd, TransactionList,
 };
 use serde_json::Value;
 
@@ -100,5 +101,9 @@ catalogue!(
     RatesList,
     ClientList,
     NodeWritesPut,
+    QuotaPut,
+    QuotaGet,
+    QuotaList,
+    QuotaDelete,
     NodeInfo,
 );

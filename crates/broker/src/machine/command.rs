@@ -8,6 +8,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::dedup::Identity;
 use super::due::Minute;
+use super::quotas::QuotaChange;
 use super::records::{DeliverPart, EncodedBatch, EncodedMessage, Release};
 use super::state::{CursorKey, Group, Topic};
 
@@ -103,6 +104,7 @@ pub enum Command {
         key: String,
         value: Option<String>,
     },
+    Quota(QuotaChange),
     /// Changes nothing; answered after everything that was asked before.
     Barrier,
 }

@@ -25,6 +25,7 @@ mod objects;
 mod once;
 pub mod order;
 mod propose;
+pub mod quotas;
 pub mod records;
 pub mod state;
 mod tick;

@@ -5,6 +5,7 @@
 //! g/<name>                    JSON {id, config}
 //! c/<group u32 BE><stream u64 BE>   cursor, see `Cursor::encode`
 //! l/, q/, y/lite              lite topics, see `lite`
+//! u/<scope>/<name>            a quota, JSON
 //! k/<namespace>\0<key>        value
 //! h/<position u64 BE>         an undecided half message, see `Half::encode`
 //! n/halves                    number of the next half message u64
@@ -172,7 +173,7 @@ impl BrokerMachine {
     pub(super) fn load_objects(&mut self, objects: &ViewsReader) -> Result<(), ApplyError> {
         let mut failed = None;
         for prefix in
-            [&b"m/"[..], b"t/", b"g/", b"r/", b"d/", b"c/", b"q/", b"y/", b"k/", b"h/", b"n/", b"w/"]
+            [&b"m/"[..], b"t/", b"g/", b"r/", b"d/", b"c/", b"q/", b"y/", b"k/", b"u/", b"h/", b"n/", b"w/"]
         {
             let scanned = objects.scan_objects(prefix, &mut |key, value| {
                 if failed.is_none() {
@@ -230,6 +231,9 @@ impl BrokerMachine {
             Some(b'w') => {
                 let day = parse_day_key(key).map_err(bad)?;
                 self.due.decode_day(day, &mut Reader(value)).map_err(bad)?;
+            }
+            Some(b'u') => {
+                self.state.quotas.put(serde_json::from_slice(value).map_err(bad_json)?);
             }
             _ => {
                 let text = String::from_utf8_lossy(key.get(2..).unwrap_or_default()).into_owned();

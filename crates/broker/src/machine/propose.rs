@@ -69,6 +69,7 @@ impl BrokerMachine {
                 Some(group) => self.change(&Catalogue::GroupDelete { id: group.id, clean_offsets }, proposal),
                 None => Decision::Now(Outcome::Refused(Refusal::NotFound)),
             },
+            Command::Quota(change) => self.change_quota(change, proposal),
             Command::KeyValuePut { namespace, key, value } => {
                 self.change(&Catalogue::KeyValue { namespace, key, value }, proposal)
             }
@@ -273,7 +274,7 @@ impl BrokerMachine {
         Decision::Committed(Outcome::Done)
     }
 
-    fn change(&mut self, change: &Catalogue, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
+    pub(super) fn change(&mut self, change: &Catalogue, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
         self.place_change(change, proposal);
         Decision::Committed(Outcome::Done)
     }

@@ -20,12 +20,13 @@
 //! Offset       group u32, stream u64, offset varint, how u8 (0 commit, 1 seek, 2 start)
 //! LiteMessage  as Message; the prefix ends with parent u32, stream u64, name text
 //! LiteEnd      parent u32, count u16: { stream u64 }
-//! Topic, Group, KeyValue, Mode   JSON of the object (deletions: see the enum)
+//! Topic, Group, KeyValue, Mode, Quota   JSON of the object (deletions: see the enum)
 //! Half, HalfEnd, HalfCheck   see `transactions`
 //! cause        0 | 1 fired: due ms i64, position u64 | 2 settles: group u32, stream u64, offset varint
 //!              | 3 ends a half message: position u64
 //! ```
 
+use model::quota::{Quota, QuotaScope};
 use model::{GroupConfig, Lsn, StreamId, TopicConfig};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -221,6 +222,8 @@ pub enum Catalogue {
     GroupPut { id: u32, config: GroupConfig },
     GroupDelete { id: u32, clean_offsets: bool },
     KeyValue { namespace: String, key: String, value: Option<String> },
+    QuotaPut { quota: Quota },
+    QuotaDelete { scope: QuotaScope, name: String },
 }
 
 impl Cause {

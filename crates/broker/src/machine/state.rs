@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use hashbrown::HashMap;
+use model::quota::QuotaBook;
 use model::{GroupConfig, GroupName, QueueId, StreamId, TopicConfig, TopicName};
 use parking_lot::{Mutex, RwLock};
 
@@ -91,6 +92,8 @@ pub struct State {
     pub halves: Mutex<Halves>,
     /// Lite topics by the number of their parent.
     lite_counts: RwLock<BTreeMap<u32, u64>>,
+    /// Who may send and receive how much.
+    pub quotas: Arc<QuotaBook>,
     pub dedup_metrics: DedupMetrics,
 }
 
@@ -102,6 +105,7 @@ impl Default for State {
             readers: Mutex::default(),
             halves: Mutex::default(),
             lite_counts: RwLock::default(),
+            quotas: Arc::default(),
             dedup_metrics: DedupMetrics::default(),
         }
     }

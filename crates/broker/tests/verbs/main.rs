@@ -7,6 +7,7 @@ mod kinds;
 mod lite;
 mod order;
 mod plain;
+mod quotas;
 mod rates;
 mod timers;
 mod transactions;

@@ -1,6 +1,7 @@
 //! What the layer adds to an engine: refusals, limits, counts.
 #![expect(clippy::disallowed_methods, reason = "tests run in real time")]
 
+mod quotas;
 mod stub;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! An engine that knows nothing: each verb answers with one fixed error, or emptily.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use async_trait::async_trait;
 use model::admin::{Admin, AdminError, OperationInfo, TopicDelete, TopicList};
 use model::membership::*;
@@ -12,6 +14,9 @@ use tokio::sync::Mutex;
 pub(crate) struct Stub {
     /// `route` waits for it.
     pub(crate) gate: Mutex<()>,
+    /// `fetch` brings as many of these as it may, and how often it was called.
+    pub(crate) stock: Option<StoredMessage>,
+    pub(crate) fetches: AtomicU64,
 }
 
 fn no() -> String {
@@ -27,7 +32,11 @@ impl Messaging for Stub {
         Err(ReceiveError::TopicNotFound(request.topic))
     }
     async fn fetch(&self, _: &Session, request: Fetch) -> Result<Fetched, FetchError> {
-        Err(FetchError::TopicNotFound(request.topic))
+        self.fetches.fetch_add(1, Ordering::Relaxed);
+        let Some(stock) = &self.stock else { return Err(FetchError::TopicNotFound(request.topic)) };
+        let messages = vec![stock.clone(); usize::try_from(request.max_messages).expect("few")];
+        let offset = request.offset;
+        Ok(Fetched { outcome: FetchOutcome::Found, messages, next: offset, min: offset, max: offset })
     }
     async fn ack(&self, _: &Session, receipts: Vec<Receipt>) -> Vec<Result<(), AckError>> {
         receipts.iter().map(|_| Err(AckError::Stale)).collect()
