@@ -26,9 +26,10 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::error::{OpenError, ProposeError};
 use crate::group::{Group, HOUSEKEEPING_MS, Submission};
-use crate::limits::QUEUED_COMMANDS_MAX;
+use crate::limits::{GATHER_MS, QUEUED_COMMANDS_MAX};
 use crate::machine::Machine;
 use crate::metrics::Metrics;
+use crate::turns::{Company, Gathering};
 
 struct Queue<M: Machine> {
     waiting: Vec<Submission<M>>,
@@ -38,6 +39,10 @@ struct Queue<M: Machine> {
     stopping: bool,
     /// The turn-taker was told that something waits.
     turn_asked: bool,
+    /// Some of it may not wait for others.
+    in_a_hurry: bool,
+    /// When the last command came, while others are waited for.
+    last_came: Option<Duration>,
     /// When the group next has work without being asked, Unix milliseconds.
     due_ms: i64,
     /// Until when the thread sleeps, if it does.
@@ -47,6 +52,7 @@ struct Queue<M: Machine> {
 struct Shared<M: Machine> {
     queue: Mutex<Queue<M>>,
     wake: Condvar,
+    clock: Arc<dyn Clock>,
     /// The turn-taker waits here. `None`: the thread carries out all commands.
     turns: Option<Notify>,
     /// Locked before the queue. Empty while the group is being run, after its end, and for good
@@ -84,6 +90,8 @@ pub fn start<M: Machine>(doors: &Doors, group: Group<M>) -> Result<(Handle<M>, C
         bytes_taken: 0,
         stopping: false,
         turn_asked: false,
+        in_a_hurry: false,
+        last_came: None,
         due_ms: i64::MIN,
         asleep_until_ms: None,
     };
@@ -91,6 +99,7 @@ pub fn start<M: Machine>(doors: &Doors, group: Group<M>) -> Result<(Handle<M>, C
     let shared = Arc::new(Shared {
         queue: Mutex::new(queue),
         wake: Condvar::new(),
+        clock: Arc::clone(&doors.clock),
         turns: by_turns.then(Notify::new),
         bytes_max: group.queued_bytes_max(),
         memory_short: AtomicBool::new(false),
@@ -99,8 +108,7 @@ pub fn start<M: Machine>(doors: &Doors, group: Group<M>) -> Result<(Handle<M>, C
         slot: Mutex::new(Some(Box::new(group))),
     });
     if by_turns {
-        let turns = take_turns(Arc::clone(&shared), Arc::clone(&doors.clock));
-        doors.spawn.spawn("group-turns", Box::pin(turns));
+        doors.spawn.spawn("group-turns", Box::pin(take_turns(Arc::clone(&shared))));
     }
     let (closed, when_closed) = oneshot::channel();
     let handle = Handle { shared: Arc::clone(&shared) };
@@ -194,18 +202,28 @@ fn close<M: Machine>(clock: &dyn Clock, shared: &Shared<M>) -> Result<(), String
 
 // === the task that takes turns ===
 
-async fn take_turns<M: Machine>(shared: Arc<Shared<M>>, clock: Arc<dyn Clock>) {
+async fn take_turns<M: Machine>(shared: Arc<Shared<M>>) {
     let Some(turns) = &shared.turns else { return };
     let _over = TurnsOver(&shared);
     let mut batch = Vec::new();
+    let (mut company, mut gathering) = (Company::default(), Gathering::default());
     loop {
         turns.notified().await;
-        // Whoever can run now may have something to add.
-        tokio::task::yield_now().await;
-        if shared.queue.lock().stopping {
+        let Some(waiting) = shared.waiting() else { return };
+        if waiting.commands == 0 {
+            continue;
+        }
+        if !waiting.in_a_hurry && gathering.is_wanted() {
+            gather(&shared, turns, &mut gathering, waiting.commands).await;
+        } else if company.is_wanted() {
+            tokio::task::yield_now().await;
+            let Some(now) = shared.waiting() else { return };
+            company.came(now.commands.saturating_sub(waiting.commands));
+        }
+        if shared.waiting().is_none() {
             return;
         }
-        let now_ms = clock.now_ms();
+        let now_ms = shared.clock.now_ms();
         shared.try_owning(now_ms, |group| {
             shared.take(&mut batch);
             if !batch.is_empty() {
@@ -213,6 +231,31 @@ async fn take_turns<M: Machine>(shared: Arc<Shared<M>>, clock: Arc<dyn Clock>) {
             }
         });
     }
+}
+
+/// Waits for more commands of the kind that may wait; ends with the first that may not.
+async fn gather<M: Machine>(shared: &Shared<M>, turns: &Notify, gathering: &mut Gathering, commands: usize) {
+    let began = shared.clock.monotonic();
+    shared.queue.lock().last_came = Some(began);
+    let is_hurried = tokio::select! {
+        biased;
+        () = turns.notified() => true,
+        () = shared.clock.sleep(Duration::from_millis(GATHER_MS)) => false,
+    };
+    let mut queue = shared.queue.lock();
+    let last_came = queue.last_came.take().unwrap_or(began);
+    let joined = queue.waiting.len().saturating_sub(commands);
+    drop(queue);
+    if !is_hurried {
+        let now = shared.clock.monotonic();
+        gathering.gathered(joined, now.saturating_sub(began), now.saturating_sub(last_came));
+    }
+}
+
+/// What a turn finds.
+struct Waiting {
+    commands: usize,
+    in_a_hurry: bool,
 }
 
 /// However the turns end, also by a panic or with the runtime: what still waits is left to the thread.
@@ -226,12 +269,20 @@ impl<M: Machine> Drop for TurnsOver<'_, M> {
 }
 
 impl<M: Machine> Shared<M> {
+    /// What waits now; `None` if the thread is to carry it out, because the group stops.
+    fn waiting(&self) -> Option<Waiting> {
+        let queue = self.queue.lock();
+        let waiting = Waiting { commands: queue.waiting.len(), in_a_hurry: queue.in_a_hurry };
+        (!queue.stopping).then_some(waiting)
+    }
+
     /// Moves what waits into `batch`.
     fn take(&self, batch: &mut Vec<Submission<M>>) {
         let mut queue = self.queue.lock();
         std::mem::swap(&mut queue.waiting, batch);
         queue.bytes_taken = std::mem::take(&mut queue.bytes);
         queue.turn_asked = false;
+        queue.in_a_hurry = false;
     }
 
     /// Runs the group when nobody else does any more; `None` if there is none left.
@@ -319,10 +370,16 @@ impl<M: Machine> Handle<M> {
             return Err(ProposeError::Overloaded);
         }
         queue.bytes += submission.bytes;
+        let may_wait = M::may_wait(&submission.command);
         queue.waiting.push(submission);
         self.shared.metrics.queued(queue.waiting.len());
         if let Some(turns) = &self.shared.turns {
-            let asked = std::mem::replace(&mut queue.turn_asked, true);
+            let mut asked = std::mem::replace(&mut queue.turn_asked, true);
+            if !may_wait {
+                asked &= std::mem::replace(&mut queue.in_a_hurry, true);
+            } else if queue.last_came.is_some() {
+                queue.last_came = Some(self.shared.clock.monotonic());
+            }
             drop(queue);
             if !asked {
                 turns.notify_one();

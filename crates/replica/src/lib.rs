@@ -13,7 +13,7 @@
 //!                                                  └► hard answers
 //! ```
 //!
-//! Reading order: [`machine`], [`group`], [`driver`], [`verify`].
+//! Reading order: [`machine`], [`group`], [`driver`], `turns`, [`verify`].
 //! What does not belong here: what records mean.
 
 pub mod config;
@@ -23,6 +23,7 @@ pub mod group;
 pub mod limits;
 pub mod machine;
 pub mod metrics;
+mod turns;
 pub mod verify;
 
 pub use config::{Flush, ReplicaConfig};

@@ -69,6 +69,10 @@ pub trait Machine: Send + 'static {
     fn brings_new(_command: &Self::Command) -> bool {
         false
     }
+    /// Whether a command's answer may come a little later, so that it shares a write with others of its kind.
+    fn may_wait(_command: &Self::Command) -> bool {
+        false
+    }
     /// Does what time demands. Called when [`Self::next_due_ms`] has come.
     fn tick(&mut self, proposal: &mut Proposal<'_>);
     /// Wall time (Unix milliseconds) at which `tick` has work, if any.

@@ -183,6 +183,10 @@ impl Machine for BrokerMachine {
         )
     }
 
+    fn may_wait(command: &Command) -> bool {
+        matches!(command, Command::Ack(_))
+    }
+
     fn tick(&mut self, proposal: &mut Proposal<'_>) {
         self.tick_all(proposal);
     }
