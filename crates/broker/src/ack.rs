@@ -7,8 +7,9 @@ use crate::broker::Broker;
 use crate::error::Failed;
 use crate::limits::EXTEND_MS_MIN;
 use crate::machine::command::{AckItem, Command, Outcome};
-use crate::machine::state::CursorKey;
+use crate::machine::state::{CursorCell, CursorKey};
 use model::limits::INVISIBLE_MS_MAX;
+use smallvec::SmallVec;
 
 impl Broker {
     pub(crate) async fn do_ack(
@@ -16,22 +17,26 @@ impl Broker {
         _session: &Session,
         receipts: Vec<Receipt>,
     ) -> Vec<Result<(), AckError>> {
-        let items: Vec<Result<AckItem, AckError>> =
-            receipts.iter().map(|receipt| self.item_of(receipt)).collect();
-        let good: Vec<AckItem> = items.iter().filter_map(|item| item.as_ref().ok().copied()).collect();
-        if good.is_empty() {
-            return items.into_iter().map(|item| item.map(|_| ())).collect();
+        let mut items: SmallVec<[AckItem; 1]> = SmallVec::with_capacity(receipts.len());
+        let mut results: Vec<Result<(), AckError>> =
+            receipts.iter().map(|receipt| self.item_to_ack(receipt).map(|item| items.push(item))).collect();
+        if items.is_empty() {
+            return results;
         }
-        let outcome = self.propose(Command::Ack(good), receipts.len() * 16).await;
-        let mut held = match outcome {
-            Ok(Outcome::Acked(held)) => held.into_iter(),
-            Ok(other) => return all_failed(&receipts, &Failed::unexpected(&other).into()),
-            Err(error) => return all_failed(&receipts, &error.into()),
+        let bytes = size_of_val(items.as_slice());
+        let error: AckError = match self.propose(Command::Ack(items), bytes).await {
+            Ok(Outcome::Acked(held)) => {
+                let asked = results.iter_mut().filter(|result| result.is_ok());
+                for (result, _) in asked.zip(held).filter(|(_, held)| !held) {
+                    *result = Err(AckError::Stale);
+                }
+                return results;
+            }
+            Ok(other) => Failed::unexpected(&other).into(),
+            Err(error) => error.into(),
         };
-        let settle = |item: Result<AckItem, AckError>| {
-            item.and_then(|_| if held.next() == Some(true) { Ok(()) } else { Err(AckError::Stale) })
-        };
-        items.into_iter().map(settle).collect()
+        results.fill(Err(error));
+        results
     }
 
     pub(crate) async fn do_extend(
@@ -60,31 +65,43 @@ impl Broker {
         }
     }
 
-    /// What a receipt names in the machine.
+    /// What a receipt names in the machine. What a group holds is in the queue: no need to look.
+    fn item_to_ack(&self, receipt: &Receipt) -> Result<AckItem, AckError> {
+        let item = self.item_named(receipt)?;
+        let is_held = |cell: &CursorCell| cell.cursor.lock().holds(item.offset, item.nonce);
+        if self.state.cursor(item.key).is_some_and(|cell| is_held(&cell)) {
+            return Ok(item);
+        }
+        self.check_offset(receipt, item)
+    }
+
+    /// What a receipt names in the machine, if the queue has it.
     pub(crate) fn item_of(&self, receipt: &Receipt) -> Result<AckItem, AckError> {
+        self.check_offset(receipt, self.item_named(receipt)?)
+    }
+
+    fn item_named(&self, receipt: &Receipt) -> Result<AckItem, AckError> {
         let group =
             self.state.group(&receipt.group).ok_or_else(|| AckError::GroupNotFound(receipt.group.clone()))?;
         let stream =
             self.stream_of_receipt(receipt).ok_or_else(|| AckError::TopicNotFound(receipt.topic.clone()))?;
-        let bounds = self.bounds(stream)?;
-        if receipt.offset.get() >= bounds.max {
-            let (min, max) = (bounds.min.into(), bounds.max.into());
-            return Err(AckError::OffsetOutOfRange { offset: receipt.offset, min, max });
-        }
         let key = CursorKey { group_id: group.id, stream };
         Ok(AckItem { key, offset: receipt.offset.get(), nonce: receipt.nonce })
     }
-}
 
-impl Broker {
+    fn check_offset(&self, receipt: &Receipt, item: AckItem) -> Result<AckItem, AckError> {
+        let bounds = self.bounds(item.key.stream)?;
+        if item.offset >= bounds.max {
+            let (min, max) = (bounds.min.into(), bounds.max.into());
+            return Err(AckError::OffsetOutOfRange { offset: receipt.offset, min, max });
+        }
+        Ok(item)
+    }
+
     fn stream_of_receipt(&self, receipt: &Receipt) -> Option<StreamId> {
         if receipt.topic.as_lite().is_some() {
             return self.lite_of(&receipt.topic);
         }
         Some(self.state.topic(&receipt.topic)?.stream(receipt.queue))
     }
-}
-
-fn all_failed(receipts: &[Receipt], error: &AckError) -> Vec<Result<(), AckError>> {
-    receipts.iter().map(|_| Err(error.clone())).collect()
 }

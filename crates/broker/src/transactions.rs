@@ -9,6 +9,7 @@
 //! What a half message's record holds is what 4.x clients see of it: topic and queue of the system,
 //! the real ones as properties.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use model::limits::PROPERTIES_BYTES_MAX;
@@ -17,10 +18,13 @@ use model::properties::{
     CHECK_IMMUNITY_SECONDS, DELAY, PRODUCER_GROUP, Pairs, REAL_QUEUE_ID, REAL_TOPIC, TRANSACTION_ID,
     TRANSACTION_PREPARED, UNIQUE_ID,
 };
+use model::record::{Placement, encode, encoded_len};
 use model::verbs::{
     Publish, PublishError, PublishedMessage, SettleError, TransactionEnd, TransactionOutcome,
 };
-use model::{GroupName, Lsn, NewMessage, Notice, QueueId, Session, StoredMessage, TopicName};
+use model::{
+    GroupName, Lsn, NewMessage, Notice, Offset, Properties, QueueId, Session, StoredMessage, TopicName,
+};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -37,7 +41,7 @@ use crate::machine::transactions::{
     AskProducers, Check, Discarded, HALF_TOPIC, encode_from_half, message_of_half,
 };
 use crate::members::Members;
-use crate::publish::{FoundBy, KeySpace, encode_message, published};
+use crate::publish::{FoundBy, KeySpace, published};
 use crate::resolve::read_record;
 use crate::timing::due_ms;
 
@@ -176,6 +180,9 @@ fn immunity_ms(told_seconds: Option<&str>, least_ms: i64) -> i64 {
     told.saturating_mul(1_000).max(least_ms)
 }
 
+/// Room for what marks a half message, but for very long names.
+const MARK_BYTES: usize = 256;
+
 /// Where a half message's message is for.
 pub(crate) struct Target {
     pub(crate) topic: TopicName,
@@ -183,9 +190,9 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) fn of(half: &StoredMessage) -> Option<Self> {
-        let topic = TopicName::new(half.property(REAL_TOPIC)?).ok()?;
-        let queue = half.property(REAL_QUEUE_ID)?.parse().ok()?;
+    pub(crate) fn of(told: &Pairs<'_>) -> Option<Self> {
+        let topic = TopicName::new(told.get(REAL_TOPIC)?).ok()?;
+        let queue = told.get(REAL_QUEUE_ID)?.parse().ok()?;
         Some(Self { topic, queue: QueueId(queue) })
     }
 }
@@ -203,19 +210,21 @@ impl Broker {
         let Ok([mut message]) = <[NewMessage; 1]>::try_from(messages) else {
             return Err(PublishError::Illegal("half messages cannot be sent in a batch".to_owned()));
         };
-        let told = message.properties.get(PRODUCER_GROUP).and_then(|name| GroupName::new(name).ok());
-        let group = told.or(producer_group).ok_or_else(|| {
+        let told = message.properties.pairs();
+        let group = producer_group_of(&told, producer_group).ok_or_else(|| {
             PublishError::Illegal("a half message must name its producer group (PGROUP)".to_owned())
         })?;
         // What the commit will do must be possible.
-        due_ms(&message.properties.pairs(), self.now_ms(), self.config.timer_delay_max_ms)?;
+        due_ms(&told, self.now_ms(), self.config.timer_delay_max_ms)?;
         let least_ms = self.config.transaction_timeout_ms;
-        let check_after_ms = immunity_ms(message.properties.get(CHECK_IMMUNITY_SECONDS), least_ms);
-        let unique = message.properties.get(UNIQUE_ID).filter(|id| !id.is_empty()).map(str::to_owned);
-        mark_as_half(&mut message, &group, unique.as_deref(), &topic.config.name, queue)?;
+        let check_after_ms = immunity_ms(told.get(CHECK_IMMUNITY_SECONDS), least_ms);
+        let unique = told.get(UNIQUE_ID).filter(|id| !id.is_empty()).map(str::to_owned);
+        let marked = marked_as_half(&told, &group, unique.as_deref(), &topic.config.name, queue)?;
+        drop(told);
+        message.properties = marked;
+        message.system_flags &= !flags::TRANSACTION_MASK;
         let store_host = self.store_host(session);
-        let half_topic = TopicName::new(HALF_TOPIC).expect("a legal name");
-        let bytes = encode_message(&message, &half_topic, QueueId(0), store_host).bytes;
+        let bytes = encode_half(&message, store_host);
         let size = bytes.len();
         let new = NewHalf { stream: topic.stream(queue), group, bytes, check_after_ms };
         let placed = match self.propose(Command::PublishHalf(new), size).await? {
@@ -241,8 +250,9 @@ impl Broker {
             return Ok(());
         }
         let (undecided, half) = self.half_at(end.lsn).await?;
+        let told = Pairs::of(half.properties());
         if !end.from_check
-            && let Some(seconds) = half.property(CHECK_IMMUNITY_SECONDS).filter(|text| !text.is_empty())
+            && let Some(seconds) = told.get(CHECK_IMMUNITY_SECONDS).filter(|text| !text.is_empty())
         {
             let immune_ms = immunity_ms(Some(seconds), self.config.transaction_timeout_ms);
             let passed_ms = self.now_ms().saturating_sub(half.stored_ms());
@@ -250,14 +260,14 @@ impl Broker {
                 return Err(SettleError::TooLate { passed_ms, max_ms: immune_ms });
             }
         }
-        if half.property(PRODUCER_GROUP) != end.producer_group.as_ref().map(GroupName::as_str) {
+        if told.get(PRODUCER_GROUP) != end.producer_group.as_ref().map(GroupName::as_str) {
             return Err(SettleError::Illegal("The producer group wrong".to_owned()));
         }
         if end.offset.is_some_and(|offset| offset != half.offset()) {
             return Err(SettleError::Illegal("The transaction state table offset wrong".to_owned()));
         }
         let undecided = undecided.ok_or(SettleError::Stale)?;
-        self.decide(end.lsn, &undecided, &half, end.outcome).await
+        self.decide(end.lsn, &undecided, (&half, &told), end.outcome).await
     }
 
     /// Ends an undecided transaction. `Stale`: it was decided meanwhile.
@@ -265,16 +275,15 @@ impl Broker {
         &self,
         lsn: Lsn,
         undecided: &Half,
-        half: &StoredMessage,
+        (half, told): (&StoredMessage, &Pairs<'_>),
         outcome: TransactionOutcome,
     ) -> Result<(), SettleError> {
         let (outcome, bytes) = match outcome {
             TransactionOutcome::Unknown => return Ok(()),
             TransactionOutcome::Rollback => (HalfOutcome::Rollback, 0),
             TransactionOutcome::Commit => {
-                let (stream, message) = self.committed_message(lsn, undecided, half)?;
-                let told = Pairs::of(half.properties());
-                let due_ms = due_ms(&told, self.now_ms(), self.config.timer_delay_max_ms)
+                let (stream, message) = self.committed_message(lsn, undecided, half, told)?;
+                let due_ms = due_ms(told, self.now_ms(), self.config.timer_delay_max_ms)
                     .map_err(|error| SettleError::Illegal(error.to_string()))?;
                 let bytes = message.bytes.len();
                 (HalfOutcome::Commit { stream, message, due_ms }, bytes)
@@ -303,17 +312,18 @@ impl Broker {
         lsn: Lsn,
         undecided: &Half,
         half: &StoredMessage,
+        told: &Pairs<'_>,
     ) -> Result<(model::StreamId, EncodedMessage), SettleError> {
-        let target = Target::of(half)
+        let target = Target::of(told)
             .ok_or_else(|| SettleError::Internal("a half message has no topic".to_owned()))?;
         let topic = self
             .state
             .topic(&target.topic)
             .ok_or_else(|| SettleError::Illegal(format!("topic {} does not exist any more", target.topic)))?;
         let checks = undecided.checks;
-        let (new, bytes) =
-            encode_from_half(half, checks, flags::TRANSACTION_COMMIT, &target.topic, target.queue, lsn);
-        let FoundBy { tag, keys } = KeySpace::of(&target.topic).found_by(&new.properties.pairs());
+        let place = (&target.topic, target.queue, lsn);
+        let bytes = encode_from_half(half, told, checks, flags::TRANSACTION_COMMIT, place);
+        let FoundBy { tag, keys } = KeySpace::of(&target.topic).found_by(told);
         Ok((topic.stream(target.queue), EncodedMessage { bytes, tag, keys }))
     }
 
@@ -366,11 +376,12 @@ impl Broker {
                 return;
             }
         };
-        let Some(target) = Target::of(&half) else { return };
+        let told = Pairs::of(half.properties());
+        let Some(target) = Target::of(&told) else { return };
         // To the producer it is the message that it sent; offset and position name the half message.
-        let (_, bytes) = encode_from_half(&half, checks, 0, &target.topic, target.queue, Lsn::ZERO);
+        let bytes = encode_from_half(&half, &told, checks, 0, (&target.topic, target.queue, Lsn::ZERO));
         let Ok(message) = StoredMessage::parse(bytes.into()) else { return };
-        let transaction_id = half.property(UNIQUE_ID).map_or_else(|| half.offset_id(), str::to_owned);
+        let transaction_id = told.get(UNIQUE_ID).map_or_else(|| half.offset_id(), str::to_owned);
         for _ in 0..PRODUCERS_ASKED_PER_CHECK_MAX {
             let Some(producer) = self.members.pick_producer(&group) else { break };
             let notice = Notice::CheckTransaction {
@@ -386,34 +397,64 @@ impl Broker {
     }
 }
 
-fn mark_as_half(
-    message: &mut NewMessage,
+/// The group that a half message names itself, else the one of its request.
+fn producer_group_of(told: &Pairs<'_>, asked: Option<GroupName>) -> Option<GroupName> {
+    let Some(name) = told.get(PRODUCER_GROUP) else { return asked };
+    match asked {
+        Some(asked) if asked.as_str() == name => Some(asked),
+        asked => GroupName::new(name).ok().or(asked),
+    }
+}
+
+/// A half message's properties: what its record adds to those that came.
+fn marked_as_half(
+    told: &Pairs<'_>,
     group: &GroupName,
     unique: Option<&str>,
     topic: &TopicName,
     queue: QueueId,
-) -> Result<(), PublishError> {
-    message.system_flags &= !flags::TRANSACTION_MASK;
-    let properties = &mut message.properties;
-    if properties.get(PRODUCER_GROUP) != Some(group.as_str()) {
-        properties.set(PRODUCER_GROUP, group.as_str());
+) -> Result<Properties, PublishError> {
+    let names_group = told.get(PRODUCER_GROUP) == Some(group.as_str());
+    let is_kept = |key: &str| match key {
+        PRODUCER_GROUP => names_group,
+        TRANSACTION_ID => unique.is_none(),
+        REAL_TOPIC | REAL_QUEUE_ID => false,
+        _ => true,
+    };
+    let mut marked = Properties::kept_of(told, MARK_BYTES, is_kept);
+    if !names_group {
+        marked.push(PRODUCER_GROUP, group.as_str());
     }
     if let Some(unique) = unique {
-        properties.set(TRANSACTION_ID, unique);
+        marked.push(TRANSACTION_ID, unique);
     }
-    properties.set(REAL_TOPIC, topic.as_str());
-    properties.set(REAL_QUEUE_ID, &queue.get().to_string());
-    let (bytes, max) = (properties.as_encoded().len(), PROPERTIES_BYTES_MAX - HALF_PROPERTIES_SPARE_BYTES);
+    marked.push(REAL_TOPIC, topic.as_str());
+    marked.push(REAL_QUEUE_ID, &queue.get().to_string());
+    let (bytes, max) = (marked.as_encoded().len(), PROPERTIES_BYTES_MAX - HALF_PROPERTIES_SPARE_BYTES);
     if bytes > max {
         return Err(PublishError::PropertiesTooLarge { bytes, max });
     }
-    Ok(())
+    Ok(marked)
+}
+
+/// A half message as it stands in the half topic, but for its stamp.
+fn encode_half(message: &NewMessage, store_host: SocketAddr) -> Vec<u8> {
+    let place = Placement {
+        topic: HALF_TOPIC,
+        queue: QueueId(0),
+        offset: Offset(0),
+        lsn: Lsn::ZERO,
+        stored_ms: 0,
+        store_host,
+        prepared: Lsn::ZERO,
+    };
+    let mut bytes = Vec::with_capacity(encoded_len(message, HALF_TOPIC, store_host));
+    encode(&mut bytes, message, &place);
+    bytes
 }
 
 #[cfg(test)]
 mod tests {
-    use model::Properties;
-
     use super::*;
 
     fn message(reconsume_times: u32, pairs: &[(&str, &str)]) -> NewMessage {

@@ -62,18 +62,35 @@ pub enum NameError {
     IllegalLiteCharacter { name: String },
 }
 
+/// Which bytes a name may have.
+const LEGAL: [bool; 256] = {
+    let mut legal = [false; 256];
+    let mut at = 0;
+    while at < legal.len() {
+        let byte = at as u8;
+        legal[at] = byte.is_ascii_alphanumeric() || matches!(byte, b'%' | b'|' | b'_' | b'-');
+        at += 1;
+    }
+    legal
+};
+
 fn check(what: &'static str, name: &str, max: usize) -> Result<(), NameError> {
+    let is_legal = || name.bytes().all(|byte| LEGAL.get(usize::from(byte)) == Some(&true));
+    if !name.is_empty() && name.len() <= max && is_legal() {
+        return Ok(());
+    }
+    why_illegal(what, name, max)
+}
+
+#[cold]
+fn why_illegal(what: &'static str, name: &str, max: usize) -> Result<(), NameError> {
     if name.trim().is_empty() {
         return Err(NameError::Blank { what });
     }
     if name.len() > max {
         return Err(NameError::TooLong { what, len: name.len(), max });
     }
-    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'%' | b'|' | b'_' | b'-');
-    if !name.bytes().all(legal) {
-        return Err(NameError::IllegalCharacter { what, name: name.chars().take(64).collect() });
-    }
-    Ok(())
+    Err(NameError::IllegalCharacter { what, name: name.chars().take(64).collect() })
 }
 
 fn split_lite(name: &str) -> Option<(&str, &str)> {

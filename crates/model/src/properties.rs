@@ -180,6 +180,15 @@ impl Properties {
         self.0.push(VALUE_END);
     }
 
+    /// Those of `pairs` that `keep` names, with room for `more_bytes` to be added.
+    #[must_use]
+    pub fn kept_of(pairs: &Pairs<'_>, more_bytes: usize, keep: impl Fn(&str) -> bool) -> Self {
+        let bytes: usize = pairs.iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+        let mut kept = Self(String::with_capacity(bytes + more_bytes));
+        pairs.iter().filter(|(key, _)| keep(key)).for_each(|(key, value)| kept.push(key, value));
+        kept
+    }
+
     /// Replaces all pairs of `key` by one.
     pub fn set(&mut self, key: &str, value: &str) {
         self.remove(key);
@@ -220,6 +229,11 @@ impl<'a> Pairs<'a> {
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + '_ {
+        self.0.iter().copied()
     }
 }
 
@@ -284,6 +298,13 @@ mod tests {
             let first = split.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
             prop_assert_eq!(iter(&encoded).collect::<Vec<_>>(), split);
             prop_assert_eq!(get(&encoded, &key), first);
+        }
+
+        #[test]
+        fn what_is_kept_is_what_is_left_when_the_rest_is_removed(encoded in "([a-c]{1,2}\u{1}[a-c]{0,2}\u{2}){0,6}") {
+            let mut removed = Properties::from_encoded(encoded.clone());
+            removed.remove("a");
+            prop_assert_eq!(Properties::kept_of(&Pairs::of(&encoded), 0, |key| key != "a"), removed);
         }
 
         #[test]

@@ -32,31 +32,72 @@ impl Receipt {
     /// An opaque text: fields joined by spaces, group and topic last (names have no spaces).
     #[must_use]
     pub fn encode(&self) -> String {
-        format!(
-            "1 {} {} {} {} {} {} {}",
-            self.nonce, self.delivered_ms, self.invisible_ms, self.queue, self.offset, self.topic, self.group
-        )
+        let names = self.topic.as_str().len() + self.group.as_str().len();
+        let mut text = String::with_capacity(names + NUMBERS_BYTES);
+        text.push_str("1 ");
+        // Made for each message that is handed out: several times quicker than the formatter.
+        put_number(self.nonce.get(), &mut text);
+        put_signed(self.delivered_ms, &mut text);
+        put_signed(self.invisible_ms, &mut text);
+        put_number(u64::from(self.queue.get()), &mut text);
+        put_number(self.offset.get(), &mut text);
+        text.push_str(self.topic.as_str());
+        text.push(' ');
+        text.push_str(self.group.as_str());
+        text
     }
 
     /// # Errors
     /// If the text was not made by [`Self::encode`].
     pub fn decode(text: &str) -> Result<Self, ReceiptError> {
-        let mut parts = text.split(' ');
-        let mut next = || parts.next().ok_or(ReceiptError);
+        let mut rest = text;
+        let mut next = || {
+            let end = rest.bytes().position(|byte| byte == b' ').ok_or(ReceiptError)?;
+            let part = rest.get(..end).ok_or(ReceiptError)?;
+            rest = rest.get(end + 1..).ok_or(ReceiptError)?;
+            Ok(part)
+        };
         if next()? != "1" {
             return Err(ReceiptError);
         }
-        let receipt = Self {
+        Ok(Self {
             nonce: Lsn(parse(next()?)?),
             delivered_ms: parse(next()?)?,
             invisible_ms: parse(next()?)?,
             queue: QueueId(parse(next()?)?),
             offset: Offset(parse(next()?)?),
             topic: TopicName::new(next()?).map_err(|_| ReceiptError)?,
-            group: GroupName::new(next()?).map_err(|_| ReceiptError)?,
-        };
-        if parts.next().is_some() { Err(ReceiptError) } else { Ok(receipt) }
+            // A name has no spaces: nothing may follow.
+            group: GroupName::new(rest).map_err(|_| ReceiptError)?,
+        })
     }
+}
+
+/// Room for the five numbers and what stands between them.
+const NUMBERS_BYTES: usize = 5 * 20 + 8;
+
+fn put_signed(number: i64, out: &mut String) {
+    if number < 0 {
+        out.push('-');
+    }
+    put_number(number.unsigned_abs(), out);
+}
+
+/// The digits of a number, and a space.
+fn put_number(mut number: u64, out: &mut String) {
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        start -= 1;
+        if number == 0 {
+            break;
+        }
+    }
+    let text = digits.get(start..).and_then(|digits| std::str::from_utf8(digits).ok());
+    out.push_str(text.unwrap_or_default());
+    out.push(' ');
 }
 
 fn parse<T: std::str::FromStr>(text: &str) -> Result<T, ReceiptError> {
@@ -65,6 +106,8 @@ fn parse<T: std::str::FromStr>(text: &str) -> Result<T, ReceiptError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -79,6 +122,27 @@ mod tests {
             invisible_ms: 30_000,
         };
         assert_eq!(Receipt::decode(&receipt.encode()), Ok(receipt));
+    }
+
+    proptest! {
+        #[test]
+        fn a_receipt_is_written_as_the_formatter_would(
+            numbers in any::<(u64, i64, i64, u32, u64)>(), topic in "[a-z%_]{1,9}", group in "[a-z-]{1,9}",
+        ) {
+            let (nonce, delivered_ms, invisible_ms, queue, offset) = numbers;
+            let expected = format!("1 {nonce} {delivered_ms} {invisible_ms} {queue} {offset} {topic} {group}");
+            let receipt = Receipt {
+                group: GroupName::new(&group).expect("legal"),
+                topic: TopicName::new(&topic).expect("legal"),
+                queue: QueueId(queue),
+                offset: Offset(offset),
+                nonce: Lsn(nonce),
+                delivered_ms,
+                invisible_ms,
+            };
+            prop_assert_eq!(receipt.encode(), expected.as_str());
+            prop_assert_eq!(Receipt::decode(&expected), Ok(receipt));
+        }
     }
 
     #[test]

@@ -141,12 +141,17 @@ impl Delivered {
     /// From the text that clients build.
     pub(crate) fn parse(extra_info: &str) -> Result<Self, Failure> {
         let malformed = || Failure::malformed("extraInfo", extra_info);
-        let mut parts = extra_info.split(' ');
-        let mut number = || -> Result<i64, Failure> {
-            parts.next().and_then(|part| part.parse().ok()).ok_or_else(malformed)
+        let mut rest = extra_info;
+        // One for each acknowledgement: quicker than the splits of the library.
+        let mut next = || {
+            let end = rest.bytes().position(|byte| byte == b' ').unwrap_or(rest.len());
+            let part = rest.get(..end);
+            rest = rest.get(end + 1..).unwrap_or_default();
+            part.ok_or_else(malformed)
         };
+        let mut number = || -> Result<i64, Failure> { next()?.parse().map_err(|_| malformed()) };
         let (start, pop_time, invisible, revive) = (number()?, number()?, number()?, number()?);
-        let home = Home::of_digit(parts.next().ok_or_else(malformed)?)?;
+        let home = Home::of_digit(next()?)?;
         Ok(Self::of(start, pop_time, invisible, revive, home))
     }
 

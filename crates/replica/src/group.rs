@@ -247,13 +247,21 @@ impl<M: Machine> Group<M> {
         for submission in batch.drain(..) {
             self.propose(now_ms, submission, &mut frame);
             if is_full(&frame) {
+                self.close_frame(now_ms, &mut frame);
                 frame = match self.append(frame) {
                     Ok(()) => self.store.log.begin_frame(self.committed()),
                     Err(error) => return self.fence(&error),
                 };
             }
         }
+        self.close_frame(now_ms, &mut frame);
         self.finish(now_ms, frame);
+    }
+
+    fn close_frame(&mut self, now_ms: i64, frame: &mut FrameBuilder) {
+        let refuse_messages = self.refuse_messages;
+        let views = &mut self.store.views;
+        self.machine.close_frame(&mut Proposal { frame, views, now_ms, refuse_messages });
     }
 
     fn propose(&mut self, now_ms: i64, submission: Submission<M>, frame: &mut FrameBuilder) {

@@ -44,7 +44,7 @@ impl Proposal<'_> {
 /// A deterministic state machine over a log.
 ///
 /// `apply` is the only way state changes, and sees exactly what a replay sees: `propose` places a
-/// record and applies it by the same function. State that is not in the views is written to them
+/// record and applies it by the same function, or puts the record off to the frame's end at the latest. State that is not in the views is written to them
 /// as objects by `checkpoint` and read back by `restore`.
 pub trait Machine: Send + 'static {
     type Command: Send + 'static;
@@ -73,6 +73,9 @@ pub trait Machine: Send + 'static {
     fn may_wait(_command: &Self::Command) -> bool {
         false
     }
+    /// The frame is about to be written: places what [`Self::propose`] has applied and put off, so that
+    /// commands of one kind share a record.
+    fn close_frame(&mut self, _proposal: &mut Proposal<'_>) {}
     /// Does what time demands. Called when [`Self::next_due_ms`] has come.
     fn tick(&mut self, proposal: &mut Proposal<'_>);
     /// Wall time (Unix milliseconds) at which `tick` has work, if any.

@@ -1,6 +1,7 @@
 //! `transaction.end`: an operator decides what its producers do not.
 
 use model::admin::{AdminError, DecidedOutcome, Done, TransactionEnd, TransactionEndRequest};
+use model::properties::Pairs;
 use model::verbs::{SettleError, TransactionOutcome};
 use model::{Lsn, Session};
 
@@ -17,7 +18,7 @@ impl Run for TransactionEnd {
         let lsn = Lsn(position);
         let (undecided, half) = broker.half_at(lsn).await.map_err(|error| failed(position, error))?;
         let undecided = undecided.ok_or_else(|| failed(position, SettleError::Stale))?;
-        let decided = broker.decide(lsn, &undecided, &half, outcome).await;
+        let decided = broker.decide(lsn, &undecided, (&half, &Pairs::of(half.properties())), outcome).await;
         decided.map(|()| Done {}).map_err(|error| failed(position, error))
     }
 }

@@ -1,6 +1,7 @@
 //! `transaction.list`: half messages that nobody has decided.
 
 use model::admin::{AdminError, TransactionDescription, TransactionList, TransactionListRequest};
+use model::properties::Pairs;
 use model::{Lsn, Session, properties};
 
 use super::Run;
@@ -73,7 +74,7 @@ fn candidates(broker: &Broker, request: &TransactionListRequest, max: usize) -> 
 
 async fn describe(broker: &Broker, lsn: Lsn, half: &Half) -> Result<TransactionDescription, ResolveError> {
     let message = message_of_half(&read_record(&broker.log, lsn, half.len).await?)?;
-    let target = Target::of(&message);
+    let target = Target::of(&Pairs::of(message.properties()));
     let property = |key| message.property(key).unwrap_or_default().to_owned();
     Ok(TransactionDescription {
         position: lsn.get(),

@@ -169,7 +169,7 @@ impl BrokerMachine {
         self.touched.push((release.key.stream, Touch::Cursor));
     }
 
-    fn apply_settled(&mut self, key: CursorKey, offset: u64) {
+    pub(super) fn apply_settled(&mut self, key: CursorKey, offset: u64) {
         let Some(cell) = self.state.cursor(key) else { return };
         let mut cursor = cell.cursor.lock();
         let was_full = cursor.in_flight.len() >= IN_FLIGHT_PER_QUEUE_MAX;

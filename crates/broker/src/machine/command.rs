@@ -57,7 +57,7 @@ pub enum Command {
     Deliver(DeliverCommand),
     /// Take back what was handed out to a caller that had gone.
     Release(Release),
-    Ack(Vec<AckItem>),
+    Ack(SmallVec<[AckItem; 1]>),
     Extend {
         key: CursorKey,
         offset: u64,
@@ -243,7 +243,7 @@ pub enum Outcome {
     LiteEnded(Vec<StreamId>),
     Delivered(Delivered),
     /// One per item: whether its receipt was the newest.
-    Acked(Vec<bool>),
+    Acked(SmallVec<[bool; 16]>),
     Extended(Option<Extended>),
     Settled(bool),
     /// How many were cancelled.

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use model::{GroupName, Lsn, StreamId};
 
 use super::bytes::{Reader, Short, Writer};
@@ -54,12 +55,22 @@ pub struct Halves {
 }
 
 impl Halves {
+    /// A name that others bear already.
+    #[must_use]
+    pub fn shared_name(&self, group: &str) -> Option<GroupName> {
+        self.of_group.get_key_value(group).map(|(name, _)| name.clone())
+    }
+
     /// A half message was stored.
     pub fn on_arrived(&mut self, lsn: Lsn, mut half: Half) {
         self.next_offset = self.next_offset.max(half.offset + 1);
-        let shared = self.of_group.get_key_value(&half.group).map(|(name, _)| name.clone());
-        half.group = shared.unwrap_or(half.group);
-        *self.of_group.entry(half.group.clone()).or_default() += 1;
+        match self.of_group.entry(half.group.clone()) {
+            Entry::Occupied(mut group) => {
+                half.group = group.key().clone();
+                *group.get_mut() += 1;
+            }
+            Entry::Vacant(group) => drop(group.insert(1)),
+        }
         self.by_look.insert((half.check_ms, lsn));
         let look_ms = half.check_ms;
         self.by_lsn.insert(lsn, Kept { half, look_ms });

@@ -86,6 +86,8 @@ pub struct BrokerMachine {
     deadlines: BTreeSet<(i64, CursorKey)>,
     deadline_of: BTreeMap<CursorKey, i64>,
     dirty: Dirty,
+    /// Deliveries that were acknowledged by the last commands, and whose record is still to be placed.
+    settling: Vec<(CursorKey, u64)>,
     /// Streams that changed since the last commit.
     touched: Vec<(StreamId, Touch)>,
     lite: lite::LiteState,
@@ -111,6 +113,7 @@ impl BrokerMachine {
             deadlines: BTreeSet::new(),
             deadline_of: BTreeMap::new(),
             dirty: Dirty::default(),
+            settling: Vec::new(),
             touched: Vec::new(),
             lite: lite::LiteState::default(),
             log: None,
@@ -168,6 +171,10 @@ impl Machine for BrokerMachine {
         let decision = self.propose_command(command, proposal);
         self.store_cursors(CURSORS_KEPT_MAX, CURSORS_PER_COMMAND, proposal.views);
         decision
+    }
+
+    fn close_frame(&mut self, proposal: &mut Proposal<'_>) {
+        self.place_settling(proposal);
     }
 
     fn brings_new(command: &Command) -> bool {

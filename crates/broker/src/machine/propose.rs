@@ -32,6 +32,9 @@ impl BrokerMachine {
             tracing::error!(error, "a cursor could not be read; what needs it is refused");
             return Decision::Now(Outcome::Refused(Refusal::Unreadable));
         }
+        if !matches!(command, Command::Ack(_)) {
+            self.place_settling(proposal);
+        }
         match command {
             Command::Barrier => Decision::Now(Outcome::Done),
             Command::Publish { stream, messages } => self.publish(stream, messages, proposal),
@@ -164,23 +167,37 @@ impl BrokerMachine {
         self.state.cursor(item.key).is_some_and(|cell| cell.cursor.lock().holds(item.offset, item.nonce))
     }
 
+    /// Acknowledgements that follow each other share a record: it is placed when something else comes
+    /// or the frame ends, and says what has been applied since.
     fn ack(&mut self, items: &[AckItem], proposal: &mut Proposal<'_>) -> Decision<Outcome> {
-        let mut held: Vec<bool> = Vec::with_capacity(items.len());
-        let mut settled: Vec<(CursorKey, u64)> = Vec::with_capacity(items.len());
-        for item in items {
-            let first = !settled.contains(&(item.key, item.offset));
-            held.push(self.holds(item));
-            if first && held.last() == Some(&true) {
-                settled.push((item.key, item.offset));
+        let before = (self.settling.len(), proposal.frame.len());
+        let mut held = SmallVec::with_capacity(items.len());
+        for (at, item) in items.iter().enumerate() {
+            let is_held = self.holds(item);
+            if is_held {
+                self.settling.push((item.key, item.offset));
+                self.apply_settled(item.key, item.offset);
+                if self.settling.len() >= SETTLED_PER_RECORD_MAX {
+                    self.place_settling(proposal);
+                }
             }
+            // The same twice in one call has one answer.
+            let repeats = || items.iter().take(at).zip(&held).any(|(other, held)| *held && other == item);
+            let is_held = is_held || repeats();
+            held.push(is_held);
         }
-        if settled.is_empty() {
+        if before == (self.settling.len(), proposal.frame.len()) {
             return Decision::Now(Outcome::Acked(held));
         }
-        for some in settled.chunks(SETTLED_PER_RECORD_MAX) {
-            self.place_settled(some, proposal);
-        }
         Decision::Committed(Outcome::Acked(held))
+    }
+
+    /// Places the record of what was acknowledged, which is applied already.
+    pub(super) fn place_settling(&mut self, proposal: &mut Proposal<'_>) {
+        if !self.settling.is_empty() {
+            proposal.push(kind::SETTLED, |_, out| encode_settled(&self.settling, out));
+            self.settling.clear();
+        }
     }
 
     pub(super) fn place_settled(&mut self, items: &[(CursorKey, u64)], proposal: &mut Proposal<'_>) {

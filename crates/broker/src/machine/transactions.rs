@@ -13,8 +13,11 @@
 //! recorded and does not count.
 
 use model::message::flags;
+use model::properties::Pairs;
 use model::record::{Placement, Stamp, encode, encoded_len};
-use model::{GroupName, Lsn, NewMessage, Offset, QueueId, StoredMessage, StreamId, TopicName, properties};
+use model::{
+    GroupName, Lsn, NewMessage, Offset, Properties, QueueId, StoredMessage, StreamId, TopicName, properties,
+};
 use replica::{Decision, Proposal};
 use smallvec::SmallVec;
 use store::{RecordRef, Views};
@@ -35,6 +38,8 @@ pub const DISCARD_TOPIC: &str = "TRANS_CHECK_MAX_TIME_TOPIC";
 const CHECKS_PER_TICK_MAX: usize = 1_024;
 /// When those that ask cannot keep up, or a record cannot be read: the next attempt, in milliseconds.
 const LATER_MS: i64 = 1_000;
+/// What a count of checks takes among the properties.
+const CHECK_TIMES_BYTES: usize = properties::TRANSACTION_CHECK_TIMES.len() + 12;
 
 /// What a half message's record holds before the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,20 +147,20 @@ impl HalfPrefix {
         });
     }
 
-    /// The prefix and its length.
+    /// `known` finds a name that is in use already.
     ///
     /// # Errors
     /// If the payload is not that of a half message.
-    pub fn decode(payload: &[u8]) -> Result<(Self, usize), Short> {
-        let (len, mut from) = split_prefix(payload)?;
-        let prefix = Self {
+    pub fn decode(payload: &[u8], known: impl FnOnce(&str) -> Option<GroupName>) -> Result<Self, Short> {
+        let (_, mut from) = split_prefix(payload)?;
+        let named = |text| known(text).map_or_else(|| GroupName::new(text).map_err(|_| Short), Ok);
+        Ok(Self {
             stored_ms: from.i64()?,
             check_ms: from.i64()?,
             stream: StreamId(from.u64()?),
             offset: from.varint()?,
-            group: GroupName::new(from.text()?).map_err(|_| Short)?,
-        };
-        Ok((prefix, len))
+            group: named(from.text()?)?,
+        })
     }
 }
 
@@ -164,29 +169,38 @@ impl HalfPrefix {
 /// # Errors
 /// If the payload is not that of a half message.
 pub fn message_of_half(payload: &bytes::Bytes) -> Result<StoredMessage, Short> {
-    let (_, at) = HalfPrefix::decode(payload)?;
+    let (at, _) = split_prefix(payload)?;
     StoredMessage::parse(payload.slice(at..)).map_err(|_| Short)
 }
 
-/// Which message a half message's record becomes in another topic. `checks` is shown where there
-/// were any.
+/// The message that a half message's record becomes in another topic, encoded. `told` are its
+/// properties, taken apart; `checks` is shown where there were any.
 pub fn encode_from_half(
     half: &StoredMessage,
+    told: &Pairs<'_>,
     checks: u32,
     transaction_flag: i32,
-    topic: &TopicName,
-    queue: QueueId,
-    prepared: Lsn,
-) -> (NewMessage, Vec<u8>) {
-    let mut new = half.to_new();
+    (topic, queue, prepared): (&TopicName, QueueId, Lsn),
+) -> Vec<u8> {
+    let is_commit = transaction_flag == flags::TRANSACTION_COMMIT;
+    let is_kept = |key: &str| match key {
+        properties::TRANSACTION_CHECK_TIMES => checks == 0,
+        properties::REAL_TOPIC | properties::REAL_QUEUE_ID => !is_commit,
+        _ => true,
+    };
+    let mut kept = Properties::kept_of(told, CHECK_TIMES_BYTES, is_kept);
     if checks > 0 {
-        new.properties.set(properties::TRANSACTION_CHECK_TIMES, &checks.to_string());
+        kept.push(properties::TRANSACTION_CHECK_TIMES, &checks.to_string());
     }
-    if transaction_flag == flags::TRANSACTION_COMMIT {
-        new.properties.remove(properties::REAL_TOPIC);
-        new.properties.remove(properties::REAL_QUEUE_ID);
-    }
-    new.system_flags = new.system_flags & !flags::TRANSACTION_MASK | transaction_flag;
+    let new = NewMessage {
+        body: half.body(),
+        properties: kept,
+        flag: half.flag(),
+        system_flags: half.system_flags() & !flags::TRANSACTION_MASK | transaction_flag,
+        born_ms: half.born_ms(),
+        born_host: half.born_host(),
+        reconsume_times: half.reconsume_times(),
+    };
     let place = Placement {
         topic: topic.as_str(),
         queue,
@@ -198,7 +212,7 @@ pub fn encode_from_half(
     };
     let mut bytes = Vec::with_capacity(encoded_len(&new, topic.as_str(), half.store_host()));
     encode(&mut bytes, &new, &place);
-    (new, bytes)
+    bytes
 }
 
 impl BrokerMachine {
@@ -274,7 +288,8 @@ impl BrokerMachine {
     // === records ===
 
     pub(super) fn apply_half(&mut self, record: &RecordRef<'_>) -> Result<(), Short> {
-        let (prefix, _) = HalfPrefix::decode(record.payload)?;
+        let mut halves = self.state.halves.lock();
+        let prefix = HalfPrefix::decode(record.payload, |name| halves.shared_name(name))?;
         let HalfPrefix { stored_ms, check_ms, stream, offset, group } = prefix;
         let half = Half {
             len: record.len,
@@ -286,7 +301,8 @@ impl BrokerMachine {
             group,
             has_object: false,
         };
-        self.state.halves.lock().on_arrived(record.lsn, half);
+        halves.on_arrived(record.lsn, half);
+        drop(halves);
         self.dirty.halves.insert(record.lsn);
         Ok(())
     }
@@ -397,8 +413,9 @@ impl BrokerMachine {
                 let name = TopicName::new(DISCARD_TOPIC).expect("a legal name");
                 let topic = self.ensure_topic(&name, 1, proposal);
                 let checks = self.state.halves.lock().get(lsn).map_or(0, |half| half.checks);
-                let (_, bytes) = encode_from_half(&half, checks, 0, &name, QueueId(0), Lsn::ZERO);
-                let tag = half.property(properties::TAGS).map_or(0, model::filter::tag_hash).cast_unsigned();
+                let told = Pairs::of(half.properties());
+                let bytes = encode_from_half(&half, &told, checks, 0, (&name, QueueId(0), Lsn::ZERO));
+                let tag = told.get(properties::TAGS).map_or(0, model::filter::tag_hash).cast_unsigned();
                 let message = EncodedMessage { bytes, tag, keys: KeyHashes::new() };
                 self.place_message(topic.stream(QueueId(0)), &message, Cause::EndsHalf { lsn }, proposal);
                 why

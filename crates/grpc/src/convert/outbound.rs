@@ -86,7 +86,14 @@ fn head(stored: &StoredMessage, body: &[u8], compressed: bool) -> SystemProperti
 
 /// MD5 in upper case, which every official client checks.
 fn digest(body: &[u8]) -> Digest {
-    Digest { r#type: DigestType::Md5.into(), checksum: hex::encode_upper(Md5::digest(body)) }
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut checksum = String::with_capacity(32);
+    for byte in Md5::digest(body) {
+        for nibble in [byte >> 4, byte & 15] {
+            checksum.push(char::from(HEX.get(usize::from(nibble)).copied().unwrap_or_default()));
+        }
+    }
+    Digest { r#type: DigestType::Md5.into(), checksum }
 }
 
 /// What tells a message's kind besides the system properties of the wire.

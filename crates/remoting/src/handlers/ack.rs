@@ -19,25 +19,66 @@ use crate::link::Link;
 
 use super::{Answer, done, pull};
 
+/// Those fields of a request that name a delivery, found by one pass.
+#[derive(Default)]
+struct Named<'a> {
+    group: Option<&'a str>,
+    topic: Option<&'a str>,
+    lite: Option<&'a str>,
+    queue: Option<&'a str>,
+    offset: Option<&'a str>,
+    extra_info: Option<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    fn read(fields: &'a Fields) -> Self {
+        let mut named = Self::default();
+        for (key, value) in fields.iter() {
+            let place = match key {
+                "consumerGroup" => &mut named.group,
+                "topic" => &mut named.topic,
+                "liteTopic" => &mut named.lite,
+                "queueId" => &mut named.queue,
+                "offset" => &mut named.offset,
+                "extraInfo" => &mut named.extra_info,
+                _ => continue,
+            };
+            // Of equal keys the first counts.
+            place.get_or_insert(value);
+        }
+        named
+    }
+}
+
+fn told<'a>(key: &str, value: Option<&'a str>) -> Result<&'a str, Failure> {
+    value.ok_or_else(|| Failure::missing(key))
+}
+
+fn number(key: &str, value: Option<&str>) -> Result<i64, Failure> {
+    let text = told(key, value)?;
+    text.parse().map_err(|_| Failure::malformed(key, text))
+}
+
 /// The receipt that the fields `consumerGroup topic queueId offset extraInfo` stand for.
 pub(super) fn receipt(fields: &Fields) -> Result<Receipt, Failure> {
-    let group = GroupName::new(fields.required("consumerGroup")?)?;
-    let told = Delivered::parse(fields.required("extraInfo")?)?;
-    let topic = match told.home {
+    let named = Named::read(fields);
+    let group = GroupName::new(told("consumerGroup", named.group)?)?;
+    let delivered = Delivered::parse(told("extraInfo", named.extra_info)?)?;
+    let topic = match delivered.home {
         // The client builds this name for another layout of retry topics.
         Home::PullRetry => TopicName::retry_of(&group),
         // The client has put in the retry topic where it applies.
-        Home::Topic | Home::ReceiveRetry => TopicName::new(fields.required("topic")?)?,
+        Home::Topic | Home::ReceiveRetry => TopicName::new(told("topic", named.topic)?)?,
     };
-    let topic = match fields.get("liteTopic").filter(|lite| !lite.is_empty()) {
+    let topic = match named.lite.filter(|lite| !lite.is_empty()) {
         Some(lite) => TopicName::lite_of(&topic, lite)?,
         None => topic,
     };
     let illegal = |failure: Failure| failure.coded(response::MESSAGE_ILLEGAL);
-    let queue = pull::queue(fields).map_err(illegal)?;
-    let offset = u64::try_from(fields.parse::<i64>("offset")?)
+    let queue = number("queueId", named.queue).and_then(pull::queue_of).map_err(illegal)?;
+    let offset = u64::try_from(number("offset", named.offset)?)
         .map_err(|_| Failure::new(response::NO_MESSAGE, "the offset is negative"))?;
-    Ok(told.receipt(&group, topic, queue, Offset(offset)))
+    Ok(delivered.receipt(&group, topic, queue, Offset(offset)))
 }
 
 pub(super) async fn ack(link: &Arc<Link>, request: &Command) -> Answer {

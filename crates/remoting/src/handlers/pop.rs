@@ -12,7 +12,7 @@ use model::{GroupName, Lsn, Offset, QueueId, Receipt, TopicName, properties, rec
 
 use crate::code::response;
 use crate::error::Failure;
-use crate::frame::{Body, Command};
+use crate::frame::{Body, Command, decimal};
 use crate::handle::{self, Home};
 use crate::header::Fields;
 use crate::json;
@@ -119,9 +119,14 @@ fn info(deliveries: &[Delivery], asked: &Asked, page: u64) -> Info {
         if start.is_some() {
             info.nonces.insert((home, queue), nonce);
         }
-        let list: Vec<String> = offsets.iter().map(|(offset, _)| offset.to_string()).collect();
         append(&mut info.start, format_args!("{} {queue} {}", home.digit(), start.unwrap_or(first.0)));
-        append(&mut info.offsets, format_args!("{} {queue} {}", home.digit(), list.join(",")));
+        append(&mut info.offsets, format_args!("{} {queue} ", home.digit()));
+        for (at, (offset, _)) in offsets.iter().enumerate() {
+            if at > 0 {
+                info.offsets.push(',');
+            }
+            decimal(offset.get(), |digits| info.offsets.push_str(digits));
+        }
     }
     for delivery in deliveries.iter().filter(|d| d.attempt > 1) {
         let Receipt { queue, offset, .. } = delivery.receipt;

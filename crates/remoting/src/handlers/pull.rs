@@ -56,7 +56,10 @@ pub(super) async fn pull(link: &Arc<Link>, request: &Command) -> Answer {
 }
 
 pub(super) fn queue(fields: &Fields) -> Result<QueueId, Failure> {
-    let queue: i64 = fields.parse("queueId")?;
+    queue_of(fields.parse("queueId")?)
+}
+
+pub(super) fn queue_of(queue: i64) -> Result<QueueId, Failure> {
     let illegal = |_| Failure::new(response::INVALID_PARAMETER, format!("queueId[{queue}] is illegal"));
     u32::try_from(queue).map(QueueId).map_err(illegal)
 }
