@@ -18,6 +18,9 @@ use crate::limits::{GATHERED_MIN, GATHERS_SKIPPED_MAX, LOOK_EVERY};
 const ONE: usize = 16;
 /// The newest look counts for so much of the average.
 const SHARE: usize = 8;
+/// What must join on average: others that come along spare a turn if each would have had its own, but those of
+/// one connection would have shared the next one.
+const WORTH: usize = 3 * ONE;
 
 /// Whether to let others run before a turn.
 #[derive(Debug)]
@@ -33,10 +36,10 @@ impl Default for Company {
 }
 
 impl Company {
-    /// Whether the next turn is to let others run first: if that brought a command each time lately, and now and
-    /// then to see whether it would.
+    /// Whether the next turn is to let others run first: if that brought enough lately, and now and then to see
+    /// whether it would.
     pub(crate) const fn is_wanted(&mut self) -> bool {
-        if self.joined >= ONE || self.without >= LOOK_EVERY {
+        if self.joined >= WORTH || self.without >= LOOK_EVERY {
             self.without = 0;
             return true;
         }
@@ -90,14 +93,14 @@ mod tests {
         let mut company = Company::default();
         for _ in 0..100 {
             assert!(company.is_wanted());
-            company.came(1);
+            company.came(5);
         }
         let mut alone = 0;
         while company.is_wanted() {
             company.came(0);
             alone += 1;
         }
-        assert!(alone <= 1, "{alone} looks for nothing");
+        assert!(alone <= 5, "{alone} looks for nothing");
         let looks = (0..10 * LOOK_EVERY).filter(|_| company.is_wanted()).count();
         assert!((8..=10).contains(&looks), "{looks} looks");
         (0..8).for_each(|_| company.came(20));

@@ -190,8 +190,9 @@ impl Machine for BrokerMachine {
         )
     }
 
+    /// Acknowledgements, and outcomes of transactions, which 4.x producers tell without waiting.
     fn may_wait(command: &Command) -> bool {
-        matches!(command, Command::Ack(_))
+        matches!(command, Command::Ack(_) | Command::EndHalf(_))
     }
 
     fn tick(&mut self, proposal: &mut Proposal<'_>) {
@@ -214,6 +215,7 @@ impl Machine for BrokerMachine {
     }
 
     fn checkpoint(&mut self, views: &mut Views) {
+        debug_assert!(self.settling.is_empty(), "what a checkpoint holds stands in the log");
         self.store_objects(views);
     }
 

@@ -9,7 +9,7 @@ use model::verbs::{
     OffsetQuestion, Publish, PublishError, PublishedMessage, QueueChoice, Receive, Seek, SeekTo, SendBack,
     SendBackDelay, Settle, StartFrom,
 };
-use model::{Filter, GroupConfig, Messaging, NewMessage, Offset, QueueId, Session, TopicConfig};
+use model::{Filter, GroupConfig, Messaging, NewMessage, Offset, QueueId, Receipt, Session, TopicConfig};
 
 use crate::bench::{Bench, bodies, fetch_request, group, message, publish_request, receive_request, topic};
 
@@ -54,6 +54,29 @@ async fn what_is_sent_is_received_once_and_acked() {
     assert!(bench.broker.ack(&bench.session, receipts.clone()).await.iter().all(Result::is_ok));
     let again = bench.broker.ack(&bench.session, receipts).await;
     assert!(again.iter().all(|result| matches!(result, Err(AckError::Stale))));
+}
+
+#[tokio::test]
+async fn acknowledgements_that_come_together_each_have_their_answer() {
+    let mut bench = bench(2).await;
+    send(&bench, 0, &["a", "b", "c"]).await;
+    send(&bench, 1, &["d", "e"]).await;
+    let receipts: Vec<_> =
+        bench.receive(receive_request()).await.into_iter().map(|delivery| delivery.receipt).collect();
+    let [first, second, third, fourth, last] = receipts.as_slice() else { panic!("five were sent") };
+    let ack = |receipts: &[&Receipt]| {
+        let receipts = receipts.iter().copied().cloned().collect();
+        bench.broker.ack(&bench.session, receipts)
+    };
+    // The first and the last twice: in calls of their own, and in one call.
+    let answers =
+        tokio::join!(ack(&[first]), ack(&[second]), ack(&[third, fourth]), ack(&[first]), ack(&[last, last]));
+    let answers = [answers.0, answers.1, answers.2, answers.3, answers.4].concat();
+    let is_done: Vec<bool> = answers.iter().map(Result::is_ok).collect();
+    assert_eq!(is_done, [true, true, true, true, false, true, true]);
+    bench.restart().await;
+    let again = bench.broker.ack(&bench.session, receipts).await;
+    assert!(again.iter().all(|result| matches!(result, Err(AckError::Stale))), "{again:?}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! no answer at all. A second outcome changes nothing and is answered as the first was: the original
 //! does not see that it is the second.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use model::message::flags;
@@ -10,31 +11,79 @@ use model::{GroupName, Lsn, Offset, TopicName};
 
 use crate::error::Failure;
 use crate::frame::Command;
+use crate::header::Fields;
 use crate::link::Link;
 
 use super::done;
 
+/// The fields of a request, found by one pass.
+#[derive(Default)]
+struct Told<'a> {
+    outcome: Option<&'a str>,
+    position: Option<&'a str>,
+    offset: Option<&'a str>,
+    topic: Option<&'a str>,
+    group: Option<&'a str>,
+    message_id: Option<&'a str>,
+    transaction_id: Option<&'a str>,
+    from_check: Option<&'a str>,
+}
+
+impl<'a> Told<'a> {
+    fn read(fields: &'a Fields) -> Self {
+        let mut told = Self::default();
+        for (key, value) in fields.iter() {
+            let place = match key {
+                "commitOrRollback" => &mut told.outcome,
+                "commitLogOffset" => &mut told.position,
+                "tranStateTableOffset" => &mut told.offset,
+                "topic" => &mut told.topic,
+                "producerGroup" => &mut told.group,
+                "msgId" => &mut told.message_id,
+                "transactionId" => &mut told.transaction_id,
+                "fromTransactionCheck" => &mut told.from_check,
+                _ => continue,
+            };
+            // Of equal keys the first counts.
+            place.get_or_insert(value);
+        }
+        told
+    }
+}
+
+fn number<T: FromStr>(key: &str, value: Option<&str>) -> Result<T, Failure> {
+    let text = value.ok_or_else(|| Failure::missing(key))?;
+    text.parse().map_err(|_| Failure::malformed(key, text))
+}
+
+fn text(value: Option<&str>) -> Option<&str> {
+    value.filter(|text| !text.is_empty())
+}
+
 pub(super) async fn end(link: &Arc<Link>, request: &Command) -> Result<Option<Command>, Failure> {
-    let fields = &request.fields;
-    let outcome = match fields.parse::<i32>("commitOrRollback")? {
+    let told = Told::read(&request.fields);
+    let outcome = match number::<i32>("commitOrRollback", told.outcome)? {
         0 => TransactionOutcome::Unknown,
         flags::TRANSACTION_COMMIT => TransactionOutcome::Commit,
         flags::TRANSACTION_ROLLBACK => TransactionOutcome::Rollback,
         other => return Err(Failure::malformed("commitOrRollback", &other.to_string())),
     };
-    let position: i64 = fields.parse("commitLogOffset")?;
-    let text = |name| fields.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
-    let offset: Option<i64> = fields.parse_opt("tranStateTableOffset")?;
+    let position: i64 = number("commitLogOffset", told.position)?;
+    let offset = match told.offset {
+        None | Some("" | "null") => None,
+        offset => Some(number::<i64>("tranStateTableOffset", offset)?),
+    };
+    let group = told.group.ok_or_else(|| Failure::missing("producerGroup"))?;
     let end = TransactionEnd {
-        topic: text("topic").and_then(|name| TopicName::new(&name).ok()),
-        producer_group: Some(GroupName::new(fields.required("producerGroup")?)?),
+        topic: text(told.topic).and_then(|name| TopicName::new(name).ok()),
+        producer_group: Some(GroupName::new(group)?),
         outcome,
         lsn: Lsn(u64::try_from(position)
             .map_err(|_| Failure::malformed("commitLogOffset", &position.to_string()))?),
         offset: offset.and_then(|offset| u64::try_from(offset).ok()).map(Offset),
-        message_id: text("msgId"),
-        transaction_id: text("transactionId"),
-        from_check: fields.flag("fromTransactionCheck"),
+        message_id: text(told.message_id).map(str::to_owned),
+        transaction_id: text(told.transaction_id).map(str::to_owned),
+        from_check: told.from_check.is_some_and(|text| text.eq_ignore_ascii_case("true")),
     };
     match link.engine().settle(&link.session, Settle::Transaction(end)).await {
         Ok(()) | Err(SettleError::Stale) => {}
