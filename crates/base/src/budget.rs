@@ -11,19 +11,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub struct Budget {
     used: AtomicUsize,
-    max: usize,
+    max: AtomicUsize,
 }
 
 impl Budget {
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { used: AtomicUsize::new(0), max })
+        Arc::new(Self { used: AtomicUsize::new(0), max: AtomicUsize::new(max) })
     }
 
     /// Bytes that may be held at once.
     #[must_use]
-    pub const fn max(&self) -> usize {
-        self.max
+    pub fn max(&self) -> usize {
+        self.max.load(Ordering::Relaxed)
+    }
+
+    /// From now on; who holds more keeps it.
+    pub fn set_max(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     /// Bytes that are held now.
@@ -35,7 +40,7 @@ impl Budget {
     /// Nothing is left.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
-        self.used() >= self.max
+        self.used() >= self.max()
     }
 
     /// `None`: so much is not left.
@@ -62,7 +67,7 @@ impl Share {
     /// `false`: so much is not left, and the share stays as it was.
     pub fn grow(&mut self, bytes: usize) -> bool {
         let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > self.budget.max {
+        if before.saturating_add(bytes) > self.budget.max() {
             self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
             return false;
         }

@@ -1,12 +1,14 @@
 //! The broker: opens its replica group, holds what the verbs share, and makes the verbs true.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use async_trait::async_trait;
 use base::Doors;
+use model::admin::Settings;
 use model::lite::{LiteError, LiteSync};
 use model::quota::QuotaBook;
 use model::verbs::{
@@ -56,7 +58,12 @@ pub struct Setup {
 /// The verbs over one replica group.
 pub struct Broker {
     pub(crate) doors: Doors,
+    /// As it was started.
     pub(crate) config: BrokerConfig,
+    /// In force now: what can change while it runs is read here.
+    live: ArcSwap<BrokerConfig>,
+    rules: Arc<ArcSwap<Rules>>,
+    pub(crate) settings: OnceLock<Arc<dyn Settings>>,
     pub(crate) state: Arc<State>,
     pub(crate) log: LogReader,
     pub(crate) views: ViewsReader,
@@ -108,8 +115,9 @@ impl Broker {
         let asker = Asker::new(Arc::clone(&members), checks, transaction_metrics.clone());
         let timer_metrics = TimerMetrics::default();
         let wake = Box::new(Wake(Arc::clone(&interest), Arc::clone(&lite)));
+        let rules = Arc::new(ArcSwap::from_pointee(transaction_rules(&setup.broker)));
         let machine = BrokerMachine::new(Arc::clone(&state), wake, timer_metrics.clone())
-            .with_transactions(transaction_rules(&setup.broker), Box::new(asker));
+            .with_transactions(Arc::clone(&rules), Box::new(asker));
         let group =
             Group::open(doors, &setup.dir, setup.replica.clone(), &setup.store, setup.repair, machine)?;
         let (log, views) = (group.log_reader(), group.views_reader());
@@ -118,6 +126,9 @@ impl Broker {
         let broker = Self {
             doors: doors.clone(),
             config: setup.broker.clone(),
+            live: ArcSwap::from_pointee(setup.broker.clone()),
+            rules,
+            settings: OnceLock::new(),
             state,
             log,
             views,
@@ -180,6 +191,23 @@ impl Broker {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.interest.waiting()
+    }
+
+    /// Settings that may have changed since the start.
+    pub(crate) fn live(&self) -> Guard<Arc<BrokerConfig>> {
+        self.live.load()
+    }
+
+    /// Hands in what operations on settings are put to. Once; later ones are not taken.
+    pub fn set_settings(&self, settings: Arc<dyn Settings>) {
+        let _ = self.settings.set(settings);
+    }
+
+    /// Puts changed settings into force, as far as they can change while the broker runs.
+    pub fn reconfigure(&self, broker: &BrokerConfig, store: &StoreConfig) {
+        self.rules.store(Arc::new(transaction_rules(broker)));
+        self.log.reconfigure(store);
+        self.live.store(Arc::new(broker.clone()));
     }
 
     /// Names of the group and its cluster, for banners.

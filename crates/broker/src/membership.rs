@@ -30,7 +30,7 @@ impl Broker {
 
     async fn ensure_group(&self, name: &GroupName) -> Result<(), MemberError> {
         if self.state.group(name).is_none() {
-            if !self.config.auto_create_groups {
+            if !self.live().auto_create_groups {
                 return Err(MemberError::GroupNotFound(name.clone()));
             }
             let config = GroupConfig::new(name.clone());

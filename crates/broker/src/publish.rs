@@ -112,7 +112,7 @@ impl Broker {
             command(stream, encoded, &timing)
         } else {
             let messages = lite.into_iter().zip(encoded).collect();
-            let max = self.config.lite_topics_max;
+            let max = self.live().lite_topics_max;
             Command::PublishLite(LitePublish { parent_id: topic.id, stream, messages, max })
         };
         let placed = match self.propose(command, bytes).await? {
@@ -198,8 +198,8 @@ impl Broker {
         // Retry topics are made by their groups, but a client may send to one before that.
         let queues = match auto {
             _ if name.is_retry() || name.is_dead_letters() => 1,
-            Some(auto) if self.config.auto_create_topics => {
-                auto.queues.clamp(1, self.config.auto_create_queues_max)
+            Some(auto) if self.live().auto_create_topics => {
+                auto.queues.clamp(1, self.live().auto_create_queues_max)
             }
             _ => return Err(PublishError::TopicNotFound(name.clone())),
         };

@@ -70,7 +70,7 @@ impl Broker {
         id: Option<&str>,
     ) -> Option<String> {
         let (at_ms, message_id) = (at_ms?, id?);
-        if !self.config.recall_enabled || topic.is_retry() {
+        if !self.live().recall_enabled || topic.is_retry() {
             return None;
         }
         let handle = Handle { topic: topic.as_str(), broker: &self.config.name, at_ms, message_id };
@@ -80,7 +80,7 @@ impl Broker {
     /// As RocketMQ, a message that is not there (any more) is recalled with success: what was
     /// asked for is the case.
     pub(crate) async fn do_recall(&self, request: Recall) -> Result<String, RecallError> {
-        if !self.config.recall_enabled {
+        if !self.live().recall_enabled {
             return Err(RecallError::Disabled);
         }
         let Recall { topic, handle, .. } = request;
@@ -94,7 +94,7 @@ impl Broker {
             return Err(RecallError::Handle);
         }
         let left_ms = handle.at_ms.saturating_sub(self.now_ms());
-        if left_ms <= 0 || left_ms > self.config.timer_delay_max_ms {
+        if left_ms <= 0 || left_ms > self.live().timer_delay_max_ms {
             return Err(RecallError::TooLate);
         }
         self.cancel_timer(&topic, handle.message_id).await?;

@@ -33,10 +33,10 @@ impl Broker {
             return Some(topic.config.clone());
         }
         // The topic that stands for "a send makes it": its permission is inherited.
-        if topic.as_str() != AUTO_CREATE_TOPIC || !self.config.auto_create_topics {
+        if topic.as_str() != AUTO_CREATE_TOPIC || !self.live().auto_create_topics {
             return None;
         }
-        let mut config = TopicConfig::new(topic.clone(), self.config.auto_create_queues_max);
+        let mut config = TopicConfig::new(topic.clone(), self.live().auto_create_queues_max);
         config.permission = Permission(Permission::READ | Permission::WRITE | Permission::INHERIT);
         Some(config)
     }

@@ -42,7 +42,7 @@ impl Timing {
 impl Broker {
     /// When the messages of one call are to be delivered.
     pub(crate) fn timing(&self, messages: &[Pairs<'_>]) -> Result<Timing, PublishError> {
-        let (now_ms, delay_max_ms) = (self.now_ms(), self.config.timer_delay_max_ms);
+        let (now_ms, delay_max_ms) = (self.now_ms(), self.live().timer_delay_max_ms);
         match messages {
             [told] => timing(told, now_ms, delay_max_ms),
             _ => timing_of_several(messages, now_ms, delay_max_ms),

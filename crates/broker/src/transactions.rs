@@ -215,8 +215,8 @@ impl Broker {
             PublishError::Illegal("a half message must name its producer group (PGROUP)".to_owned())
         })?;
         // What the commit will do must be possible.
-        due_ms(&told, self.now_ms(), self.config.timer_delay_max_ms)?;
-        let least_ms = self.config.transaction_timeout_ms;
+        due_ms(&told, self.now_ms(), self.live().timer_delay_max_ms)?;
+        let least_ms = self.live().transaction_timeout_ms;
         let check_after_ms = immunity_ms(told.get(CHECK_IMMUNITY_SECONDS), least_ms);
         let unique = told.get(UNIQUE_ID).filter(|id| !id.is_empty()).map(str::to_owned);
         let marked = marked_as_half(&told, &group, unique.as_deref(), &topic.config.name, queue)?;
@@ -254,7 +254,7 @@ impl Broker {
         if !end.from_check
             && let Some(seconds) = told.get(CHECK_IMMUNITY_SECONDS).filter(|text| !text.is_empty())
         {
-            let immune_ms = immunity_ms(Some(seconds), self.config.transaction_timeout_ms);
+            let immune_ms = immunity_ms(Some(seconds), self.live().transaction_timeout_ms);
             let passed_ms = self.now_ms().saturating_sub(half.stored_ms());
             if passed_ms > immune_ms {
                 return Err(SettleError::TooLate { passed_ms, max_ms: immune_ms });
@@ -283,7 +283,7 @@ impl Broker {
             TransactionOutcome::Rollback => (HalfOutcome::Rollback, 0),
             TransactionOutcome::Commit => {
                 let (stream, message) = self.committed_message(lsn, undecided, half, told)?;
-                let due_ms = due_ms(told, self.now_ms(), self.config.timer_delay_max_ms)
+                let due_ms = due_ms(told, self.now_ms(), self.live().timer_delay_max_ms)
                     .map_err(|error| SettleError::Illegal(error.to_string()))?;
                 let bytes = message.bytes.len();
                 (HalfOutcome::Commit { stream, message, due_ms }, bytes)

@@ -5,6 +5,7 @@ use model::admin::{Admin, AdminError, AdminPermission, OperationInfo};
 use model::{Engine, Session};
 use serde_json::Value;
 
+use crate::audit;
 use crate::call::Guarded;
 use crate::metrics::Verb;
 use crate::permit::Action;
@@ -18,7 +19,12 @@ impl<E: Engine> Admin for Guarded<E> {
     async fn run(&self, session: &Session, operation: &str, request: Value) -> Result<Value, AdminError> {
         // An unknown one needs the stronger permission; the engine says that it is unknown.
         let permission = self.permissions.get(operation).copied().unwrap_or(AdminPermission::Write);
+        let line = (permission == AdminPermission::Write).then(|| audit::shown(&request));
         let work = self.engine.run(session, operation, request);
-        self.call(session, Verb::Admin, Action::Admin { operation, permission }, work).await
+        let result = self.call(session, Verb::Admin, Action::Admin { operation, permission }, work).await;
+        if let Some(request) = line {
+            audit::written(session, operation, &request, result.as_ref().err());
+        }
+        result
     }
 }

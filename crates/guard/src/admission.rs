@@ -1,6 +1,6 @@
 //! Whether a call may start now: not in a drain, and not too many of one session.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -13,7 +13,7 @@ use crate::refuse::Refusal;
 const SHARDS: usize = 16;
 
 pub(crate) struct Admission {
-    max: u32,
+    max: AtomicU32,
     draining: AtomicBool,
     open: [Mutex<HashMap<SessionId, u32>>; SHARDS],
 }
@@ -26,7 +26,12 @@ pub(crate) struct Seat<'a> {
 
 impl Admission {
     pub(crate) fn new(max: u32) -> Self {
-        Self { max, draining: AtomicBool::new(false), open: Default::default() }
+        Self { max: AtomicU32::new(max), draining: AtomicBool::new(false), open: Default::default() }
+    }
+
+    /// From now on; calls that run go on.
+    pub(crate) fn set_max(&self, max: u32) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     pub(crate) fn drain(&self) {
@@ -38,10 +43,11 @@ impl Admission {
         if !ends_work && self.draining.load(Ordering::Relaxed) {
             return Err(Refusal::Draining);
         }
+        let max = self.max.load(Ordering::Relaxed);
         let mut open = self.shard(session).lock();
         let count = open.entry(session).or_default();
-        if *count >= self.max {
-            return Err(Refusal::TooMany { max: self.max });
+        if *count >= max {
+            return Err(Refusal::TooMany { max });
         }
         *count += 1;
         Ok(Seat { admission: self, session })

@@ -122,6 +122,12 @@ impl<E: Engine> Guarded<E> {
         self.admission.drain();
     }
 
+    /// Puts changed settings into force.
+    pub fn reconfigure(&self, config: &GuardConfig) {
+        self.admission.set_max(config.calls_per_session_max);
+        self.requests.set_max(config.request_bytes_max);
+    }
+
     /// Bytes of messages that are being sent.
     #[must_use]
     pub const fn requests(&self) -> &Arc<Budget> {

@@ -12,6 +12,7 @@
 
 mod admin;
 pub mod admission;
+mod audit;
 pub mod call;
 pub mod config;
 pub mod limits;

@@ -10,6 +10,7 @@ mod progress;
 mod quota;
 mod rates;
 pub mod schema;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ pub use page::page;
 pub use progress::{GroupCloneOffsetsRequest, GroupResetRequest, GroupSkipRequest, QueueOffset, ResetTo};
 pub use quota::{QuotaListRequest, QuotaRequest};
 pub use rates::{NodeTraffic, Pace, RateOf, Rates, RatesListRequest, RatesRequest, RatesRow, Window};
+pub use settings::{ConfigPutRequest, ConfigRequest, Setting, Settings};
 
 /// Runs operations by name.
 #[async_trait]
@@ -202,6 +204,9 @@ operations! {
     QuotaGet = "quota.get", Read, "Show a quota", QuotaRequest => Quota;
     QuotaList = "quota.list", Read, "List quotas", QuotaListRequest => Vec<Quota>;
     QuotaDelete = "quota.delete", Write, "Delete a quota", QuotaRequest => Done;
+    ConfigGet = "config.get", Read, "List the settings in force", ConfigRequest => Vec<Setting>;
+    /// Kept in the data folder. All of the changes are made, or none.
+    ConfigPut = "config.put", Write, "Change settings while the node runs", ConfigPutRequest => Vec<Setting>;
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription;
 }
 

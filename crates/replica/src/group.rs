@@ -60,7 +60,6 @@ pub struct Group<M: Machine> {
     config: ReplicaConfig,
     checkpoint_bytes: u64,
     live_bytes_max: usize,
-    disk_refuse_percent: u32,
     metrics: Metrics,
     store: Store,
     machine: M,
@@ -105,7 +104,6 @@ impl<M: Machine> Group<M> {
             config,
             checkpoint_bytes: store_config.checkpoint_bytes,
             live_bytes_max: store_config.live_bytes_max,
-            disk_refuse_percent: u32::from(store_config.disk_refuse_percent),
             metrics: Metrics::default(),
             store,
             machine,
@@ -413,7 +411,7 @@ impl<M: Machine> Group<M> {
     fn housekeep(&mut self, now_ms: i64) {
         self.refuse_messages = match self.store.log.space() {
             Ok(DiskState::Ok) => None,
-            Ok(DiskState::RefuseProducers) => Some(self.disk_refuse_percent),
+            Ok(DiskState::RefuseProducers) => Some(u32::from(self.store.log.refuse_percent())),
             Ok(DiskState::Full) => Some(100),
             Err(error) => {
                 tracing::error!(%error, "free disk space cannot be told");

@@ -85,6 +85,8 @@ const TABLE: &[Row] = &[
     Row::put("kv.put", "/api/v1/kv/{namespace}/{key}", KEY, "value"),
     Row::new("transaction.list", Verb::Get, "/api/v1/transactions", &[]),
     Row::new("client.list", Verb::Get, "/api/v1/clients", &[]),
+    Row::new("config.get", Verb::Get, "/api/v1/config", &[]),
+    Row { body: Some("settings"), ..Row::new("config.put", Verb::Put, "/api/v1/config", &[]) },
     Row::new("rates.get", Verb::Get, "/api/v1/rates", &[]),
     Row::new("rates.list", Verb::Get, "/api/v1/rates/busiest", &[]),
     Row::new("node.info", Verb::Get, "/api/v1/node", &[]),

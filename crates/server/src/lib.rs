@@ -14,12 +14,14 @@ pub mod config;
 mod logging;
 pub mod memory;
 pub mod serve;
+pub mod settings;
 mod verify;
 pub mod wiring;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use base::Doors;
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
@@ -44,7 +46,7 @@ fn run(args: Args) -> Result<ExitCode> {
         Some(Command::Serve(serve)) => serve::run(&serve),
         Some(Command::Verify(verify)) => verify::run(&verify),
         Some(Command::Config(serve)) => {
-            print!("{}", toml::to_string(&serve.config()?)?);
+            print!("{}", toml::to_string(&settings::in_force(&Doors::system(), &serve.config()?)?)?);
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Tool(tool)) => {

@@ -25,6 +25,7 @@ use store::Repair;
 
 use crate::config::Config;
 use crate::memory::MemoryMetrics;
+use crate::settings::{self, NodeSettings, Targets};
 
 /// A running node.
 pub struct Node {
@@ -39,7 +40,8 @@ impl Node {
     ///
     /// # Errors
     /// If a port is taken, data is damaged or in use, or a certificate is unusable.
-    pub async fn start(config: &Config, doors: &Doors) -> Result<Self> {
+    pub async fn start(configured: &Config, doors: &Doors) -> Result<Self> {
+        let config = &settings::in_force(doors, configured)?;
         let dir = &config.data.dir;
         doors
             .disk
@@ -55,6 +57,8 @@ impl Node {
             .with_context(|| format!("cannot open the data in {}", dir.display()))?;
         broker.register_metrics(&mut registry);
         let guarded = guard(&broker, config, doors, &mut registry);
+        let targets = Targets { broker: Arc::clone(&broker), guarded: Arc::clone(&guarded) };
+        broker.set_settings(Arc::new(NodeSettings::new(doors, configured, config, targets)?));
         let engine: Arc<dyn Engine> = guarded.clone();
 
         let remoting =

@@ -1,6 +1,7 @@
 //! Administrative operations: one file each. The catalogue below is the only list of them.
 
 mod client_list;
+mod config;
 mod dead_letters_resend;
 mod group_clone_offsets;
 mod group_delete;
@@ -26,11 +27,11 @@ mod transaction_list;
 use async_trait::async_trait;
 use model::Session;
 use model::admin::{
-    Admin, AdminError, AdminOp, ClientList, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet,
-    GroupList, GroupPut, GroupReset, GroupSkip, KeyValueGet, KeyValueList, KeyValuePut, LiteClient,
-    LiteDelete, LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, NodeInfo, NodeWritesPut,
-    OperationInfo, QuotaDelete, QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList, TimerDelete, TimerList,
-    TopicDelete, TopicGet, TopicList, TopicPut, TransactionEnd, TransactionList,
+    Admin, AdminError, AdminOp, ClientList, ConfigGet, ConfigPut, DeadLettersResend, GroupCloneOffsets,
+    GroupDelete, GroupGet, GroupList, GroupPut, GroupReset, GroupSkip, KeyValueGet, KeyValueList,
+    KeyValuePut, LiteClient, LiteDelete, LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent,
+    NodeInfo, NodeWritesPut, OperationInfo, QuotaDelete, QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList,
+    TimerDelete, TimerList, TopicDelete, TopicGet, TopicList, TopicPut, TransactionEnd, TransactionList,
 };
 use serde_json::Value;
 
@@ -53,6 +54,9 @@ async fn run<O: Run>(broker: &Broker, session: &Session, request: Value) -> Resu
 
 macro_rules! catalogue {
     ($($op:ident),* $(,)?) => {
+        #[cfg(test)]
+        const RUN_HERE: &[&str] = &[$(<$op as AdminOp>::NAME),*];
+
         #[async_trait]
         impl Admin for Broker {
             fn operations(&self) -> Vec<OperationInfo> {
@@ -105,5 +109,21 @@ catalogue!(
     QuotaGet,
     QuotaList,
     QuotaDelete,
+    ConfigGet,
+    ConfigPut,
     NodeInfo,
 );
+
+#[cfg(test)]
+mod tests {
+    use model::admin::CATALOGUE;
+
+    use super::*;
+
+    #[test]
+    fn every_operation_is_in_the_catalogue() {
+        for name in RUN_HERE {
+            assert!(CATALOGUE.iter().any(|operation| operation.name == *name), "{name}");
+        }
+    }
+}

@@ -160,9 +160,9 @@ impl Broker {
         let parents = self.state.topics().into_iter().filter(|topic| topic.config.is_lite_parent());
         LiteNodeDescription {
             lite_topics: self.state.lite_topics(),
-            lite_topics_max: self.config.lite_topics_max,
+            lite_topics_max: self.live().lite_topics_max,
             subscriptions: counts.subscriptions as u64,
-            subscriptions_max: self.config.lite_subscriptions_max as u64,
+            subscriptions_max: self.live().lite_subscriptions_max as u64,
             clients: counts.clients as u64,
             clients_with_news: counts.with_news as u64,
             cursors_in_memory: self.state.cursor_keys().iter().filter(|key| is_lite(key)).count() as u64,

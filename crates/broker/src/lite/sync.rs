@@ -75,7 +75,7 @@ impl Broker {
         }
         let wishes = self.wishes(&sync, &parent)?;
         let limits =
-            Limits { client: group.config.lite_client_quota(), node: self.config.lite_subscriptions_max };
+            Limits { client: group.config.lite_client_quota(), node: self.live().lite_subscriptions_max };
         let now_ms = self.now_ms();
         let exclusive = group.config.is_lite_exclusive();
         let sharing = |mode| if exclusive { mode } else { Sharing::Shared };

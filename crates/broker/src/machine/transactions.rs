@@ -12,6 +12,9 @@
 //! in the same way. A check is recorded before a producer is asked; nobody there to be asked is not
 //! recorded and does not count.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use model::message::flags;
 use model::properties::Pairs;
 use model::record::{Placement, Stamp, encode, encoded_len};
@@ -122,7 +125,7 @@ impl AskProducers for NobodyAsks {
 
 /// What the machine needs for transactions besides its state.
 pub(super) struct Transactions {
-    pub(super) rules: Rules,
+    pub(super) rules: Arc<ArcSwap<Rules>>,
     pub(super) asker: Box<dyn AskProducers>,
     /// Recorded, to be asked once that is committed.
     asking: Vec<Check>,
@@ -132,7 +135,7 @@ pub(super) struct Transactions {
 
 impl Default for Transactions {
     fn default() -> Self {
-        Self { rules: Rules::default(), asker: Box::new(NobodyAsks), asking: Vec::new(), not_before_ms: 0 }
+        Self { rules: Arc::default(), asker: Box::new(NobodyAsks), asking: Vec::new(), not_before_ms: 0 }
     }
 }
 
@@ -216,9 +219,9 @@ pub fn encode_from_half(
 }
 
 impl BrokerMachine {
-    /// Gives the machine rules, and someone who asks producers.
+    /// Gives the machine rules, which may change, and someone who asks producers.
     #[must_use]
-    pub fn with_transactions(mut self, rules: Rules, asker: Box<dyn AskProducers>) -> Self {
+    pub fn with_transactions(mut self, rules: Arc<ArcSwap<Rules>>, asker: Box<dyn AskProducers>) -> Self {
         self.transactions = Transactions { rules, asker, ..Transactions::default() };
         self
     }
@@ -233,7 +236,7 @@ impl BrokerMachine {
             let halves = self.state.halves.lock();
             (halves.len(), halves.next_offset())
         };
-        let max = self.transactions.rules.undecided_max;
+        let max = self.transactions.rules.load().undecided_max;
         if count >= max {
             return Decision::Now(Outcome::Refused(Refusal::TooManyUndecided { max }));
         }
@@ -345,7 +348,7 @@ impl BrokerMachine {
             return;
         }
         let mut room = self.transactions.asker.room().saturating_sub(self.transactions.asking.len());
-        let Rules { check_interval_ms, checks_max, .. } = self.transactions.rules;
+        let Rules { check_interval_ms, checks_max, .. } = **self.transactions.rules.load();
         let again_ms = now_ms.saturating_add(check_interval_ms);
         let mut looked = 0;
         loop {

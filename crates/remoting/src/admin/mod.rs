@@ -1,6 +1,7 @@
 //! Operations of administrators (`mqadmin`, the dashboard, and clients that make topics): the
 //! second table of codes. Each runs an operation of [`model::admin`] under its 4.x code.
 
+mod config;
 mod connections;
 mod consume_queue;
 mod elsewhere;
@@ -62,13 +63,13 @@ pub(crate) async fn operate(link: &Arc<Link>, request: &Command) -> Answer {
         code::VIEW_BROKER_STATS_DATA => rates::view(link, request).await,
         code::GET_BROKER_CLUSTER_INFO => node::cluster(link).await,
         code::GET_BROKER_RUNTIME_INFO => node::runtime(link).await,
-        code::GET_BROKER_CONFIG => node::config(link).await,
-        code::UPDATE_BROKER_CONFIG => node::update_config(),
+        code::GET_BROKER_CONFIG => config::get(link).await,
+        // The name server is this node.
+        code::UPDATE_BROKER_CONFIG | code::UPDATE_NAMESRV_CONFIG => config::update(link, request).await,
         code::GET_BROKER_HA_STATUS => node::replicas(link).await,
         code::WIPE_WRITE_PERM_OF_BROKER => namesrv::wipe_writes(link, request).await,
         code::ADD_WRITE_PERM_OF_BROKER => namesrv::add_writes(link, request).await,
         code::GET_NAMESRV_CONFIG => namesrv::config(link),
-        code::UPDATE_NAMESRV_CONFIG => namesrv::update_config(),
         code::CLEAN_EXPIRED_CONSUMEQUEUE | code::CLEAN_UNUSED_TOPIC | code::DELETE_EXPIRED_COMMITLOG => {
             elsewhere::clean()
         }

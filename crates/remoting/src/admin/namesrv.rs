@@ -2,7 +2,6 @@
 
 use model::admin::{self, NodeWrites, NodeWritesPut, NodeWritesRequest};
 
-use crate::code::response;
 use crate::error::Failure;
 use crate::frame::{Body, Command};
 use crate::handlers::{Answer, success};
@@ -34,10 +33,4 @@ pub(super) fn config(link: &Link) -> Answer {
     let at = &link.session.advertised;
     let text = format!("bindAddress={}\nlistenPort={}\norderMessageEnable=true\n", at.host, at.port);
     Ok(success(Fields::new(), text.into()))
-}
-
-/// `UPDATE_NAMESRV_CONFIG`
-pub(super) fn update_config() -> Answer {
-    let remark = "the name server is this node: its settings are read from the configuration file at start";
-    Err(Failure::new(response::NO_PERMISSION, remark))
 }

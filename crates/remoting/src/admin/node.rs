@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::admin::{self, NodeDescription, NodeInfo, Pace};
 use serde::Serialize;
 
-use crate::code::{self, response};
+use crate::code;
 use crate::error::Failure;
 use crate::handlers::route::BrokerData;
 use crate::handlers::{Answer, success};
@@ -20,7 +20,7 @@ struct ClusterInfo<'a> {
     cluster_addr_table: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
-async fn describe(link: &Link) -> Result<NodeDescription, Failure> {
+pub(super) async fn describe(link: &Link) -> Result<NodeDescription, Failure> {
     Ok(admin::run::<NodeInfo>(link.engine(), &link.session, admin::Empty {}).await?)
 }
 
@@ -137,21 +137,4 @@ pub(super) async fn replicas(link: &Link) -> Answer {
         master_commit_log_max_offset: node.log_end,
     };
     Ok(success(Fields::new(), json::write(&body)))
-}
-
-/// Properties text, the few that tools look at.
-pub(super) async fn config(link: &Link) -> Answer {
-    let node = describe(link).await?;
-    let at = &link.session.advertised;
-    let text = format!(
-        "brokerClusterName={}\nbrokerId=0\nbrokerIP1={}\nbrokerName={}\nlistenPort={}\n",
-        node.cluster, at.host, node.broker_name, at.port
-    );
-    let fields = Fields::new().with("version", r#"{"counter":0,"stateVersion":0,"timestamp":0}"#);
-    Ok(success(fields, text.into()))
-}
-
-pub(super) fn update_config() -> Answer {
-    let remark = "settings are read from the configuration file at start: change them there";
-    Err(Failure::new(response::NO_PERMISSION, remark))
 }

@@ -4,3 +4,5 @@
 mod bad_input;
 mod binary;
 mod node;
+mod rest_fuzz;
+mod settings;

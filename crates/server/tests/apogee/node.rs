@@ -29,7 +29,7 @@ pub(super) fn address(node: &Node, name: &str) -> SocketAddr {
     node.bound().iter().find(|bound| bound.name == name).expect("it is listened on").address
 }
 
-async fn http(address: SocketAddr, request: &str) -> String {
+pub(super) async fn http(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     stream.write_all(request.as_bytes()).await.expect("it reads");
     let mut answer = String::new();
@@ -37,7 +37,7 @@ async fn http(address: SocketAddr, request: &str) -> String {
     answer
 }
 
-async fn get(address: SocketAddr, path: &str) -> String {
+pub(super) async fn get(address: SocketAddr, path: &str) -> String {
     http(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await
 }
 

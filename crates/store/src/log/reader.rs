@@ -11,6 +11,8 @@ use tokio::sync::oneshot;
 
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader, RECORD_HEADER_BYTES, check_frame, check_record};
 use super::shared::{LogShared, Patience, Record};
+use super::space::SpaceRules;
+use crate::config::StoreConfig;
 use crate::error::{IoFault, ReadError};
 use crate::limits::COLD_BLOCK_BYTES;
 
@@ -33,6 +35,11 @@ type Found = Vec<(usize, Result<Bytes, ReadError>)>;
 impl LogReader {
     pub(super) fn new(shared: Arc<LogShared>) -> Self {
         Self { shared }
+    }
+
+    /// Puts changed settings of retention and disk space into force; others stay as they are.
+    pub fn reconfigure(&self, config: &StoreConfig) {
+        self.shared.rules.store(Arc::new(SpaceRules::of(config)));
     }
 
     #[must_use]

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::blocks::Blocks;
 use super::frame::{RECORD_HEADER_BYTES, check_record, decode_record_header};
 use super::segments::{Handles, Segments};
+use super::space::SpaceRules;
 use super::tail::{Boundary, CachedRecord, TailCache};
 use crate::config::StoreConfig;
 use crate::error::{IoFault, LogError, ReadError};
@@ -37,6 +38,8 @@ pub(crate) struct LogShared {
     /// cut below it.
     cut_floor: AtomicU64,
     pub(super) segments: ArcSwap<Segments>,
+    /// What of the settings can change while the log is open.
+    pub(super) rules: ArcSwap<SpaceRules>,
     pub(super) handles: Handles,
     pub(super) tail: TailCache,
     pub(super) blocks: Blocks,
@@ -111,6 +114,7 @@ impl LogShared {
             checkpoint: AtomicU64::new(0),
             cut_floor: AtomicU64::new(0),
             segments: ArcSwap::default(),
+            rules: ArcSwap::from_pointee(SpaceRules::of(config)),
             handles: Handles::new(Arc::clone(&doors.disk)),
             tail: TailCache::new(config.tail_cache_bytes),
             blocks: Blocks::new(block_bytes),

@@ -7,6 +7,7 @@ use model::Lsn;
 
 use super::Log;
 use super::segments::{Segment, Segments, spare_name};
+use crate::config::StoreConfig;
 use crate::error::{IoFault, LogError};
 use crate::limits::SPARE_SEGMENTS_MAX;
 
@@ -19,6 +20,26 @@ pub enum DiskState {
     RefuseProducers,
     /// The last append found no space at all.
     Full,
+}
+
+/// When segments go and producers wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SpaceRules {
+    retention_ms: Option<i64>,
+    retention_bytes: Option<u64>,
+    refuse_percent: u8,
+    resume_percent: u8,
+}
+
+impl SpaceRules {
+    pub(super) const fn of(config: &StoreConfig) -> Self {
+        Self {
+            retention_ms: config.retention_ms,
+            retention_bytes: config.retention_bytes,
+            refuse_percent: config.disk_refuse_percent,
+            resume_percent: config.disk_resume_percent,
+        }
+    }
 }
 
 /// Remembers which side of the two thresholds the disk was on.
@@ -57,22 +78,29 @@ impl Log {
         let space = self.shared.doors.disk.space(dir).map_err(|e| IoFault::at(dir, &e))?;
         let used = space.total_bytes.saturating_sub(space.available_bytes);
         let percent = used.saturating_mul(100).checked_div(space.total_bytes).unwrap_or(0);
-        Ok(self.space.on_measured(percent, self.config.disk_refuse_percent, self.config.disk_resume_percent))
+        let rules = self.shared.rules.load();
+        Ok(self.space.on_measured(percent, rules.refuse_percent, rules.resume_percent))
+    }
+
+    /// How full the disk may be before producers are refused, in percent.
+    #[must_use]
+    pub fn refuse_percent(&self) -> u8 {
+        self.shared.rules.load().refuse_percent
     }
 
     /// Up to where retention would delete the log now. Hand it to [`Log::trim`].
     #[must_use]
     pub fn retention_target(&self, now_ms: i64) -> Lsn {
         let segments = self.shared.segments.load();
+        let SpaceRules { retention_ms, retention_bytes, .. } = **self.shared.rules.load();
         let end = self.end();
         let mut target = self.start();
         for (i, segment) in segments.list.iter().enumerate() {
             let segment_end = segments.end_of(i, end);
             let sealed = segment.sealed_ms();
-            let is_old =
-                self.config.retention_ms.is_some_and(|ms| sealed != 0 && sealed.saturating_add(ms) <= now_ms);
+            let is_old = retention_ms.is_some_and(|ms| sealed != 0 && sealed.saturating_add(ms) <= now_ms);
             let bytes = end.get() - segment.base.get();
-            let is_much = self.config.retention_bytes.is_some_and(|max| bytes > max);
+            let is_much = retention_bytes.is_some_and(|max| bytes > max);
             if i + 1 == segments.list.len() || !(is_old || is_much) {
                 break;
             }

@@ -2,6 +2,7 @@ package mqadmin;
 
 import static kit.Expect.that;
 import static mqadmin.Tool.count;
+import static mqadmin.Tool.find;
 import static mqadmin.Tool.holds;
 import static mqadmin.Tool.lacks;
 import static mqadmin.Tool.run;
@@ -20,6 +21,7 @@ final class Brokers {
     static void addTo(Harness harness) {
         harness.addAlone("mqadmin-cluster", Brokers::cluster)
             .addAlone("mqadmin-broker", Brokers::broker)
+            .addAlone("mqadmin-config", Brokers::config)
             .addAlone("mqadmin-cleaning", Brokers::cleaning)
             .addAlone("mqadmin-export", Brokers::export)
             .addAlone("mqadmin-not-applicable", Brokers::notApplicable);
@@ -45,6 +47,29 @@ final class Brokers {
         holds(run("getBrokerConfig", "-b", place.address()), "brokerName", place.broker(), place.cluster());
         String sent = run("sendMsgStatus", "-b", place.broker(), "-s", "10", "-c", "3");
         that("sends in: " + sent, count(sent, "sendStatus=SEND_OK") == 3);
+    }
+
+    /** updateBrokerConfig, updateNamesrvConfig: what is changed is in force; what cannot be is refused. */
+    private static void config() throws Exception {
+        Tool.Place place = Tool.place();
+        String broker = place.address();
+        String before = find(run("getBrokerConfig", "-b", broker), "fileReservedTime\\s+=\\s+(\\d+)");
+        try {
+            holds(run("updateBrokerConfig", "-b", broker, "-k", "fileReservedTime", "-v", "48"), "update broker config success");
+            String config = run("getBrokerConfig", "-b", broker);
+            that("hours in: " + config, config.matches("(?s).*fileReservedTime +=  48\\s.*"));
+            that("milliseconds in: " + config, config.matches("(?s).*store.retention_ms +=  172800000\\s.*"));
+            holds(run("updateBrokerConfig", "-b", broker, "-k", "store.retention_ms", "-v", "7200000"), "success");
+            that("hours", run("getBrokerConfig", "-b", broker).matches("(?s).*fileReservedTime +=  2\\s.*"));
+        } finally {
+            holds(run("updateBrokerConfig", "-b", broker, "-k", "fileReservedTime", "-v", before), "success");
+        }
+        holds(run("updateBrokerConfig", "-b", broker, "-k", "sendMessageThreadPoolNums", "-v", "4"),
+            "there is no setting `sendMessageThreadPoolNums` here");
+        holds(run("updateBrokerConfig", "-b", broker, "-k", "flushDiskType", "-v", "ASYNC_FLUSH"),
+            "`replica.flush` is read at the start only");
+        holds(run("updateNamesrvConfig", "-k", "orderMessageEnable", "-v", "true"),
+            "there is no setting `orderMessageEnable` here");
     }
 
     /** cleanExpiredCQ, cleanUnusedTopic, deleteExpiredCommitLog. */
