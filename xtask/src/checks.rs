@@ -1,7 +1,7 @@
 //! Every check of the project in one command, cheapest first; the first failure ends it.
 use crate::{
-    CASES_AT_ONCE, E2eOptions, KillOptions, ServerKind, SqlOptions, TestOptions, e2e, kill, paths, process,
-    sql,
+    CASES_AT_ONCE, E2eOptions, KillOptions, ServerKind, SqlOptions, TestOptions, e2e, kill, openapi, paths,
+    process, sql,
 };
 use anyhow::Result;
 use std::process::{Command, ExitCode};
@@ -31,6 +31,11 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
     }
     announce("filters against the original's");
     let verdict = sql::run(&SqlOptions { seed: 1, random: SQL_QUESTIONS })?;
+    if verdict != ExitCode::SUCCESS {
+        return Ok(verdict);
+    }
+    announce("description of the HTTP API");
+    let verdict = openapi::run()?;
     if verdict != ExitCode::SUCCESS {
         return Ok(verdict);
     }

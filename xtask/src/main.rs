@@ -14,6 +14,7 @@ mod interrupt;
 mod kill;
 mod ledger;
 mod log_check;
+mod openapi;
 mod operator;
 mod oracle;
 mod outcomes;
@@ -44,6 +45,8 @@ enum Command {
     Kill(KillOptions),
     /// Write `docs/outcomes.md` anew from the recorded outcomes of end-to-end runs.
     Outcomes,
+    /// Check the description of the HTTP API against the OpenAPI specification.
+    Openapi,
     /// Compare our SQL92 filters with the original's filter library.
     Sql(SqlOptions),
     /// Measure a live topic beside one that nobody reads, and then somebody does.
@@ -138,6 +141,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::E2e(options) => e2e::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Outcomes => outcomes::write_page().map(|()| ExitCode::SUCCESS),
+        Command::Openapi => openapi::run(),
         Command::Sql(options) => sql::run(&options),
         Command::Backlog(options) => backlog::run(&options),
         Command::Soak(options) => soak::run(&options),

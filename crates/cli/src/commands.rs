@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod admin;
 pub(crate) mod group;
 pub(crate) mod lite;
 pub(crate) mod receive;

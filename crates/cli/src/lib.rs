@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::commands::{group, lite, receive, send, timer, topic, transaction};
+use crate::commands::{admin, group, lite, receive, send, timer, topic, transaction};
 use crate::http::Server;
 use crate::output::Format;
 
@@ -58,6 +58,16 @@ pub enum Command {
     Lite {
         #[command(subcommand)]
         command: lite::Command,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Run any operation by its name
+    Admin {
+        #[command(subcommand)]
+        call: admin::Call,
+        /// Run it again every so many seconds
+        #[arg(long, global = true, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+        watch: Option<u64>,
         #[command(flatten)]
         common: Common,
     },
@@ -136,6 +146,10 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Lite { command, common } => {
             let (server, format) = common.connect()?;
             lite::run(&server, format, command).await?;
+        }
+        Command::Admin { call, watch, common } => {
+            let (server, format) = common.connect()?;
+            admin::run(&server, format, call, watch).await?;
         }
         Command::Send { args, common } => {
             let (server, format) = common.connect()?;

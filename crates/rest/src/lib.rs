@@ -30,4 +30,5 @@ mod table;
 
 pub use config::RestConfig;
 pub use health::Readiness;
+pub use openapi::description;
 pub use protocol::Rest;

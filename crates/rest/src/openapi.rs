@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Extension, Json};
-use model::admin::OperationInfo;
+use model::admin::{CATALOGUE, OperationInfo};
 use serde_json::{Map, Value, json};
 
 use crate::schema;
@@ -11,6 +11,12 @@ use crate::table::{self, Parameter, Resource, Verb};
 
 pub(crate) async fn serve(Extension(document): Extension<Arc<Value>>) -> Json<Value> {
     Json(document.as_ref().clone())
+}
+
+/// What a node with the whole catalogue serves.
+#[must_use]
+pub fn description() -> Value {
+    document(CATALOGUE)
 }
 
 /// The whole document (OpenAPI 3.1).

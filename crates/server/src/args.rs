@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::config::Config;
 use crate::config::load::{Overrides, default_file, load};
@@ -29,6 +30,10 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Print the settings in force
     Config(ServeArgs),
+    /// Print the description of the HTTP API (OpenAPI 3.1)
+    Openapi,
+    /// Print what makes a shell complete commands, as `source <(apogee completion bash)`
+    Completion { shell: Shell },
     #[command(flatten)]
     Tool(Box<cli::Command>),
 }
@@ -127,6 +132,8 @@ mod tests {
             "receive t -g g -n 10 -w 1m --ack --tags a",
             "bench --protocol grpc --mode endtoend --threads 2 --in-flight 4 --size 64 --rate 100 -d 5s",
             "bench -m start --runs 3",
+            "admin topic.put --config.name t --config.read_queues 4",
+            "admin rates.list --of received --watch 5 --json",
             "bench -m queues --topics 10 --queues 4 --lite --checks 5",
         ];
         for line in legal {
@@ -142,6 +149,8 @@ mod tests {
             "receive t",
             "receive t -g g -w soon",
             "receive t -g g --tags a --sql b",
+            "admin topic.put",
+            "admin nonsense",
             "bench --size 1",
             "nonsense",
         ];

@@ -18,11 +18,12 @@ pub mod settings;
 mod verify;
 pub mod wiring;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use base::Doors;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Args, Command};
@@ -49,6 +50,16 @@ fn run(args: Args) -> Result<ExitCode> {
             print!("{}", toml::to_string(&settings::in_force(&Doors::system(), &serve.config()?)?)?);
             Ok(ExitCode::SUCCESS)
         }
+        Some(Command::Openapi) => {
+            print(format!("{:#}\n", rest::description()).as_bytes());
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Completion { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "apogee", &mut script);
+            print(&script);
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Tool(tool)) => {
             let runtime = runtime(0)?;
             let code = runtime.block_on(cli::run(*tool));
@@ -57,6 +68,11 @@ fn run(args: Args) -> Result<ExitCode> {
             code
         }
     }
+}
+
+/// Who reads no more (`| head`) has what it wants.
+fn print(text: &[u8]) {
+    let _ = std::io::stdout().write_all(text);
 }
 
 /// 0 threads: as many as there are processors.

@@ -141,6 +141,29 @@ fn a_walk_with_the_command_line() {
 }
 
 #[test]
+fn every_operation_is_run_by_its_name_and_what_writes_is_written_down() {
+    let server = Server::start(&["--ephemeral"]);
+    let made = server.succeed(&["admin", "topic.put", "--config.name", "demo", "--config.read_queues", "3"]);
+    assert!(made.contains("read_queues") && made.contains('3'), "{made}");
+    server.succeed(&["send", "demo", "-b", "x", "-n", "5"]);
+    let rates = server.succeed(&["admin", "rates.get", "--topic", "demo", "--json"]);
+    let rates: Value = serde_json::from_str(&rates).expect("JSON");
+    assert_eq!(rates["day"]["messages"], 5);
+    assert!(server.succeed(&["admin", "topic.list"]).contains("demo"));
+    let hot = r#"{"store.retention_ms": 3600000}"#;
+    assert!(server.succeed(&["admin", "config.put", "--settings", hot]).contains("3600000"));
+    assert!(server.fail(&["admin", "topic.delete", "--topic", "nowhere"]).contains("does not exist"));
+    assert!(server.fail(&["admin", "topic.delete", "--topic", "demo", "--watch"]).contains("writes"));
+    assert!(server.succeed(&["openapi"]).contains("\"openapi\": \"3.1.0\""));
+    assert!(server.succeed(&["completion", "bash"]).contains("config.put"));
+    let (_, _, log) = server.stop();
+    let audit: Vec<&str> = log.lines().filter(|line| line.contains(" audit: ")).collect();
+    assert!(audit.iter().any(|line| line.contains("topic.put") && line.contains("done")), "{log}");
+    assert!(audit.iter().any(|line| line.contains("topic.delete") && line.contains("failed")), "{log}");
+    assert!(!audit.iter().any(|line| line.contains("topic.list") || line.contains("rates.get")), "{log}");
+}
+
+#[test]
 fn timers_and_lite_topics_are_seen_from_the_command_line() {
     let server = Server::start(&["--ephemeral"]);
     server.succeed(&["topic", "create", "later", "--type", "delay"]);

@@ -10,7 +10,7 @@ use crate::node::{address, config, get, http, start};
 
 /// Requests of each operation.
 const ROUNDS: usize = 100;
-const SEED: u64 = 0x5EED_0F_F0_22;
+const SEED: u64 = 0x5EED_0FF0_22EE;
 
 /// Small and seeded: a failure is found again.
 struct Chance(u64);
