@@ -68,6 +68,7 @@ impl Targets {
         // The only one that can fail goes first.
         logging::set_filter(&config.log.filter).map_err(|error| refused(format!("{error:#}")))?;
         self.guarded.reconfigure(&config.guard);
+        self.guarded.set_quotas(&config.quota);
         self.broker.reconfigure(&config.broker, &config.store);
         Ok(())
     }
@@ -164,7 +165,7 @@ impl Settings for NodeSettings {
 }
 
 fn is_live(name: &str) -> bool {
-    LIVE.iter().any(|(live, _)| *live == name)
+    LIVE.iter().any(|(live, _)| *live == name) || (name.starts_with("quota.") && name.ends_with("_per_s"))
 }
 
 fn is_secret(name: &str) -> bool {
@@ -272,6 +273,7 @@ the configuration file, the environment and the command line, until they are tak
     for (name, what) in LIVE {
         out += &format!("| `{name}` | {what} |\n");
     }
+    out += "| `quota.<name>_per_s`, all of them | the next calls |\n";
     out += "\nAll others are read at the start only.\n";
     out
 }
