@@ -101,6 +101,18 @@ pub(crate) const OPERATOR: Client = Client {
     }),
 };
 
+/// Clients that move from one cluster to another, see `import`.
+pub(crate) const MOVERS: Client = Client {
+    name: "java-import",
+    language: Language::Java(Java {
+        folder: "operator",
+        version: None,
+        sources: &["java-import/src"],
+        main: "importing.Main",
+        flags: SMALL,
+    }),
+};
+
 /// The original's filter library, asked by `sql`.
 pub(crate) const SQL_ORACLE: Client = Client {
     name: "sql-oracle",

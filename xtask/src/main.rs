@@ -9,6 +9,7 @@ mod checks;
 mod clients;
 mod deviations;
 mod e2e;
+mod import;
 mod install;
 mod interrupt;
 mod kill;
@@ -53,6 +54,8 @@ enum Command {
     Backlog(backlog::Options),
     /// Load the engine fully for a while, and look that it stays inside its memory budget.
     Soak(soak::Options),
+    /// Move clients from a real RocketMQ to Apogee, and count what became of every message.
+    Import(import::Options),
     /// Measure Apogee and the real RocketMQ side by side.
     Versus(versus::Options),
     /// Run every check of the project.
@@ -145,6 +148,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Sql(options) => sql::run(&options),
         Command::Backlog(options) => backlog::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::Import(options) => import::run(&options),
         Command::Versus(options) => versus::run(&options),
         Command::Test(options) => checks::run(&options),
     }

@@ -133,6 +133,10 @@ impl ServerUnderTest {
         format!("127.0.0.1:{}", self.ports.namesrv)
     }
 
+    pub(crate) fn broker(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.broker)
+    }
+
     pub(crate) fn endpoint(&self) -> String {
         format!("127.0.0.1:{}", self.ports.grpc)
     }

@@ -11,6 +11,7 @@ pub mod bench;
 mod commands;
 mod duration;
 mod http;
+pub mod import;
 mod output;
 
 use std::path::PathBuf;
@@ -82,6 +83,13 @@ pub enum Command {
     Receive {
         #[command(flatten)]
         args: receive::Args,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Bring topics, groups, messages and progress of another system here
+    Import {
+        #[command(subcommand)]
+        command: import::Command,
         #[command(flatten)]
         common: Common,
     },
@@ -158,6 +166,10 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Receive { args, common } => {
             let (server, format) = common.connect()?;
             return receive::run(&server, format, args).await;
+        }
+        Command::Import { command, common } => {
+            let (server, _) = common.connect()?;
+            import::run(&server, command).await?;
         }
         Command::Bench { args, common } => {
             let (server, format) = common.connect()?;

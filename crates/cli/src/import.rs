@@ -1,0 +1,135 @@
+//! `apogee import rocketmq`: brings topics, groups, messages and progress of a running RocketMQ
+//! cluster here, while its clients go on (see docs/migration.md).
+//!
+//! ```text
+//! name server ─> brokers ─> topics, groups ──────────────> catalogue (HTTP)
+//!                       └─> each queue: pull ─> send ────> our queue (4.x protocol)
+//!                                        └─> state file: which offset became which
+//!                       └─> groups' offsets ─ translated ─> our groups
+//! ```
+//! Reading order: `source` (what is there), `shape` (what it becomes), `mapping` and `state` (which
+//! offset became which), `mirror` (messages), `progress` (offsets).
+
+mod mapping;
+mod mirror;
+mod progress;
+mod shape;
+mod source;
+mod state;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use base::Doors;
+use clap::Subcommand;
+use model::admin::{GroupPut, GroupPutRequest, TopicPut, TopicPutRequest};
+use remoting::client::Client;
+
+use crate::http::Server;
+use crate::import::mirror::Mirror;
+use crate::import::shape::Plan;
+use crate::import::source::Source;
+use crate::output;
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Import from a running Apache RocketMQ cluster
+    Rocketmq(Args),
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Name server of the cluster to import from
+    #[arg(long, value_name = "HOST:PORT")]
+    pub namesrv: String,
+    /// Broker port of the engine, for messages
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:10911")]
+    pub broker: String,
+    /// Also copy messages, and go on doing so until interrupted
+    #[arg(long)]
+    pub mirror: bool,
+    /// With --mirror: end when everything is copied and all groups' progress is set
+    #[arg(long, requires = "mirror")]
+    pub cut_over: bool,
+    /// Folder that remembers what was copied; keep it until the import is over
+    #[arg(long, value_name = "FOLDER", default_value = "apogee-import")]
+    pub state: PathBuf,
+    /// Pause between reports, which also look for new topics and groups, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 5_000)]
+    pub report_ms: u64,
+}
+
+pub(crate) async fn run(server: &Server, command: Command) -> Result<()> {
+    let Command::Rocketmq(args) = command;
+    let doors = Doors::system();
+    let source = Source::new(&doors, resolve(&args.namesrv).await?);
+    if !args.mirror {
+        let plan = Plan::of(&source.read().await?);
+        put_catalogue(server, &plan).await?;
+        output::line("messages and progress stay behind: add --mirror to copy them");
+        return Ok(());
+    }
+    let ours = resolve(&args.broker).await?;
+    let target = Client::connect(&doors, ours).await.context("the engine's broker port (--broker)")?;
+    let state = state::State::open(&args.state, &args.namesrv)?;
+    let mirror = Mirror::new(doors.clone(), target, state);
+    let mut known = Plan::default();
+    loop {
+        let read = source.read().await?;
+        let plan = Plan::of(&read);
+        if plan != known {
+            put_catalogue(server, &plan).await?;
+            known = plan.clone();
+        }
+        mirror.follow(&source, &plan).await?;
+        // Before the lag is measured: what ends to wait is behind then.
+        let delayed = source.delayed().await?;
+        let lag = mirror.lag(&source, &plan).await?;
+        let set = progress::carry_over(server, &mirror, &plan, &read.offsets).await?;
+        output::line(&format!(
+            "mirrored {} messages, lag {} in {} of {} queues, {delayed} delayed there, progress of {set} queues set",
+            mirror.mirrored(),
+            lag.messages,
+            lag.queues_behind,
+            lag.queues
+        ));
+        for trouble in mirror.troubles() {
+            output::line(&format!("note: {trouble}"));
+        }
+        if args.cut_over && lag.messages == 0 && delayed == 0 {
+            mirror.stop().await;
+            output::line("everything is copied and progress is set: start consumers here");
+            return Ok(());
+        }
+        doors.clock.sleep(Duration::from_millis(args.report_ms)).await;
+    }
+}
+
+async fn put_catalogue(server: &Server, plan: &Plan) -> Result<()> {
+    for topic in plan.topics.values().filter(|topic| topic.is_made_here()) {
+        let request = TopicPutRequest { config: topic.config.clone(), update: true };
+        let put = server.operate::<TopicPut>(&request).await;
+        put.with_context(|| format!("topic {}", topic.config.name))?;
+    }
+    for group in &plan.groups {
+        let request = GroupPutRequest { config: group.clone(), update: true };
+        let put = server.operate::<GroupPut>(&request).await;
+        put.with_context(|| format!("group {}", group.name))?;
+    }
+    let topics = plan.topics.values().filter(|topic| topic.is_made_here()).count();
+    output::line(&format!("{topics} topics and {} groups are here", plan.groups.len()));
+    for note in &plan.notes {
+        output::line(&format!("note: {note}"));
+    }
+    Ok(())
+}
+
+async fn resolve(address: &str) -> Result<SocketAddr> {
+    let found = tokio::net::lookup_host(address).await.with_context(|| format!("`{address}`"))?.next();
+    match found {
+        Some(found) => Ok(found),
+        None => bail!("`{address}` has no address"),
+    }
+}
