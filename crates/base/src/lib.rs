@@ -4,9 +4,9 @@
 //! simulator: `testkit` hands in simulated doors, `server` hands in [`Doors::system`].
 //!
 //! Beside them stand what is known of the machine's [`memory`], and the [`budget`] of bytes that are
-//! held for others.
+//! held for others, and the [`seal`] for secrets.
 //!
-//! Reading order: [`clock`], [`chance`], [`disk`], [`net`], [`spawn`], [`doors`], [`budget`].
+//! Reading order: [`clock`], [`chance`], [`disk`], [`net`], [`spawn`], [`doors`], [`budget`], [`seal`].
 //! What does not belong here: anything that knows what a message is.
 
 pub mod budget;
@@ -16,6 +16,7 @@ pub mod disk;
 pub mod doors;
 pub mod memory;
 pub mod net;
+pub mod seal;
 pub mod spawn;
 
 pub use budget::{Budget, Share};
@@ -24,4 +25,5 @@ pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, DiskSpace, OpenMode, SystemDisk};
 pub use doors::Doors;
 pub use net::{Connection, Listener, Net, SystemNet};
+pub use seal::Seal;
 pub use spawn::{Spawn, SystemSpawn, Task};

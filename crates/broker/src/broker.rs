@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use async_trait::async_trait;
 use base::Doors;
+use model::access::Accounts;
 use model::admin::Settings;
 use model::lite::{LiteError, LiteSync};
 use model::quota::QuotaBook;
@@ -220,6 +221,12 @@ impl Broker {
     #[must_use]
     pub fn quotas(&self) -> &Arc<QuotaBook> {
         &self.state.quotas
+    }
+
+    /// Users and their policies, as far as the log tells.
+    #[must_use]
+    pub fn accounts(&self) -> &Arc<Accounts> {
+        &self.state.accounts
     }
 
     pub(crate) fn committed(&self) -> Lsn {

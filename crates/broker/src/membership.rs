@@ -72,12 +72,12 @@ impl Membership for Broker {
         self.tell(&self.members.on_disconnected(session));
     }
 
-    async fn members(&self, _: &Session, group: &GroupName) -> Vec<Member> {
-        self.members.consumers(group)
+    async fn members(&self, _: &Session, group: &GroupName) -> Result<Vec<Member>, MemberError> {
+        Ok(self.members.consumers(group))
     }
 
-    async fn producers(&self, _: &Session, group: &GroupName) -> Vec<Member> {
-        self.members.producers(group)
+    async fn producers(&self, _: &Session, group: &GroupName) -> Result<Vec<Member>, MemberError> {
+        Ok(self.members.producers(group))
     }
 
     async fn lock(&self, _: &Session, request: LockQueues) -> Result<Vec<TopicQueue>, MemberError> {

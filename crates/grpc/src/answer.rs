@@ -2,6 +2,8 @@
 //!
 //! Every answer has a status of its own; a refusal is an ordinary answer of gRPC.
 
+use model::access::Stranger;
+
 use crate::proto::{self, Code, Status};
 
 /// Why a request is not done: becomes the status of its answer.
@@ -14,6 +16,13 @@ pub(crate) struct Refusal {
 impl Refusal {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
+    }
+}
+
+/// As RocketMQ's proxy, which tells neither from the other: who may not is unauthorized, too.
+impl From<Stranger> for Refusal {
+    fn from(stranger: Stranger) -> Self {
+        Self::new(Code::Unauthorized, stranger.to_string())
     }
 }
 

@@ -18,6 +18,7 @@ use crate::limits::CLIENT_ID_BYTES_MAX;
 use crate::node::Node;
 use crate::proto::{Code, Endpoints};
 use crate::settings::{ClientSettings, Role};
+use crate::signature;
 
 /// A connection, as all calls on it see it.
 #[derive(Debug)]
@@ -81,6 +82,8 @@ impl Call {
     pub(crate) fn new(node: &Arc<Node>, origin: Origin) -> Result<Self, Refusal> {
         let Origin { connection, head } = origin;
         let id = client_id(&head)?;
+        let auth = &*node.auth;
+        let user = if auth.is_required() { Some(signature::signer(&head, auth)?) } else { None };
         let client = node.clients.get(id);
         let client_id = client.as_ref().map_or_else(|| Arc::from(id), |client| client.id.clone());
         let begun_ms = node.monotonic_ms();
@@ -90,6 +93,7 @@ impl Call {
                 Arc::new(connection.stranger(advertised(node, head.get(Field::Authority), None, &connection)))
             }
         };
+        let session = of_user(session, user);
         Ok(Self { node: node.clone(), client_id, client, connection, session, head, begun_ms })
     }
 
@@ -107,7 +111,7 @@ impl Call {
         // With too many clients this one goes without.
         self.client = self.node.clients.known(registration).ok();
         if let Some(client) = &self.client {
-            self.session = client.session();
+            self.session = of_user(client.session(), self.session.user.clone());
         }
     }
 
@@ -156,6 +160,11 @@ fn version_number(text: &str) -> Option<i32> {
     let (major, minor, patch) = (next()?, next()?, next().unwrap_or(0));
     let in_range = major == 5 && (0..=9).contains(&minor) && (0..=9).contains(&patch);
     in_range.then(|| 413 + 2 * (10 * minor + patch))
+}
+
+/// A session is its client's, but each request is signed by itself.
+fn of_user(session: Arc<Session>, user: Option<Arc<str>>) -> Arc<Session> {
+    if session.user == user { session } else { Arc::new(Session { user, ..(*session).clone() }) }
 }
 
 fn client_id(head: &Head) -> Result<&str, Refusal> {

@@ -45,7 +45,7 @@ refusals!(PublishError {
     PublishError::LiteQuota { .. } => LiteTopicQuotaExceeded,
     PublishError::DiskFull { .. } => InternalServerError,
     PublishError::Throttled(_) => TooManyRequests,
-    PublishError::Denied(_) => Forbidden,
+    PublishError::Denied(_) => Unauthorized,
     PublishError::Unavailable(_) => InternalServerError,
     PublishError::Internal(_) => InternalServerError,
 });
@@ -61,7 +61,7 @@ refusals!(ReceiveError {
     ReceiveError::Filter(_) => IllegalFilterExpression,
     ReceiveError::TooManyWaiting { .. } => TooManyRequests,
     ReceiveError::Throttled(_) | ReceiveError::OverQuota(_) => TooManyRequests,
-    ReceiveError::Denied(_) => Forbidden,
+    ReceiveError::Denied(_) => Unauthorized,
     ReceiveError::Data(_) => InternalServerError,
     ReceiveError::Unavailable(_) => InternalServerError,
     ReceiveError::Internal(_) => InternalServerError,
@@ -76,7 +76,7 @@ refusals!(FetchError {
     FetchError::Filter(_) => IllegalFilterExpression,
     FetchError::TooManyWaiting { .. } => TooManyRequests,
     FetchError::Throttled(_) | FetchError::OverQuota(_) => TooManyRequests,
-    FetchError::Denied(_) => Forbidden,
+    FetchError::Denied(_) => Unauthorized,
     FetchError::Data(_) => InternalServerError,
     FetchError::Unavailable(_) => InternalServerError,
 });
@@ -87,7 +87,7 @@ refusals!(AckError {
     AckError::GroupNotFound(_) => ConsumerGroupNotFound,
     AckError::OffsetOutOfRange { .. } => InvalidReceiptHandle,
     AckError::InvisibleTime { .. } => IllegalInvisibleTime,
-    AckError::Denied(_) => Forbidden,
+    AckError::Denied(_) => Unauthorized,
     AckError::Unavailable(_) => InternalServerError,
     AckError::Internal(_) => InternalServerError,
 });
@@ -98,7 +98,7 @@ refusals!(SettleError {
     SettleError::GroupNotFound(_) => ConsumerGroupNotFound,
     SettleError::Illegal(_) => BadRequest,
     SettleError::TooLate { .. } => InvalidTransactionId,
-    SettleError::Denied(_) => Forbidden,
+    SettleError::Denied(_) => Unauthorized,
     SettleError::Unavailable(_) => InternalServerError,
     SettleError::Internal(_) => InternalServerError,
 });
@@ -109,7 +109,7 @@ refusals!(RecallError {
     RecallError::TopicNotFound(_) => TopicNotFound,
     RecallError::TooLate => InternalServerError,
     RecallError::Disabled => Forbidden,
-    RecallError::Denied(_) => Forbidden,
+    RecallError::Denied(_) => Unauthorized,
     RecallError::Unavailable(_) => InternalServerError,
 });
 
@@ -118,14 +118,14 @@ refusals!(OffsetError {
     OffsetError::GroupNotFound(_) => ConsumerGroupNotFound,
     OffsetError::QueueOutOfRange { .. } => BadRequest,
     OffsetError::OffsetOutOfRange { .. } => IllegalOffset,
-    OffsetError::Denied(_) => Forbidden,
+    OffsetError::Denied(_) => Unauthorized,
     OffsetError::Data(_) => InternalServerError,
     OffsetError::Unavailable(_) => InternalServerError,
 });
 
 refusals!(RouteError {
     RouteError::TopicNotFound(_) => TopicNotFound,
-    RouteError::Denied(_) => Forbidden,
+    RouteError::Denied(_) => Unauthorized,
     RouteError::Unavailable(_) => InternalServerError,
 });
 
@@ -133,7 +133,7 @@ refusals!(QueryError {
     QueryError::NotFound => MessageNotFound,
     QueryError::TopicNotFound(_) => TopicNotFound,
     QueryError::Illegal(_) => BadRequest,
-    QueryError::Denied(_) => Forbidden,
+    QueryError::Denied(_) => Unauthorized,
     QueryError::Data(_) => InternalServerError,
     QueryError::Unavailable(_) => InternalServerError,
 });
@@ -143,7 +143,7 @@ refusals!(MemberError {
     MemberError::TopicNotFound(_) => TopicNotFound,
     MemberError::Filter { .. } => IllegalFilterExpression,
     MemberError::TooMany { .. } => TooManyRequests,
-    MemberError::Denied(_) => Forbidden,
+    MemberError::Denied(_) => Unauthorized,
     MemberError::Unavailable(_) => InternalServerError,
 });
 
@@ -156,7 +156,7 @@ refusals!(LiteError {
     LiteError::Illegal(_) => IllegalLiteTopic,
     LiteError::Quota { .. } => LiteSubscriptionQuotaExceeded,
     LiteError::Wildcard => InternalServerError,
-    LiteError::Denied(_) => Forbidden,
+    LiteError::Denied(_) => Unauthorized,
     LiteError::Data(_) => InternalServerError,
     LiteError::Unavailable(_) => InternalServerError,
 });
@@ -166,7 +166,7 @@ refusals!(AdminError {
     AdminError::Invalid(_) => BadRequest,
     AdminError::NotFound(_) => NotFound,
     AdminError::Exists(_) => PreconditionFailed,
-    AdminError::Denied(_) => Forbidden,
+    AdminError::Denied(_) => Unauthorized,
     AdminError::Unavailable(_) => InternalServerError,
     AdminError::Internal(_) => InternalServerError,
 });

@@ -1,4 +1,5 @@
-//! Configurations of groups, remembered for a few seconds: a receive needs one each time.
+//! Configurations of groups, remembered for a few seconds: a receive needs one each time. Asked for by the
+//! node itself: a client that may consume need not be one that may look at the group.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,13 +46,12 @@ impl Groups {
     pub(crate) async fn get(
         &self,
         engine: &dyn Engine,
-        session: &Session,
         group: &GroupName,
         now_ms: i64,
     ) -> Result<Option<Arc<GroupConfig>>, AdminError> {
         match self.recall(group, now_ms) {
             Some(config) => Ok(Some(config)),
-            None => self.look_up(engine, session, group, now_ms).await,
+            None => self.look_up(engine, group, now_ms).await,
         }
     }
 
@@ -59,12 +59,11 @@ impl Groups {
     pub(crate) async fn look_up(
         &self,
         engine: &dyn Engine,
-        session: &Session,
         group: &GroupName,
         now_ms: i64,
     ) -> Result<Option<Arc<GroupConfig>>, AdminError> {
         let request = GroupRequest { group: group.clone() };
-        match admin::run::<GroupGet>(engine, session, request).await {
+        match admin::run::<GroupGet>(engine, &Session::internal(), request).await {
             Ok(description) => {
                 let config = Arc::new(description.config);
                 self.remember(&config, now_ms);

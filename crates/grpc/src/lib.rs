@@ -43,7 +43,6 @@ mod wire;
 pub use config::GrpcConfig;
 pub use metrics::Metrics;
 pub use server::Grpc;
-pub use signature::{Authorization, SignatureError};
 
 /// For logs, metrics and configuration.
 const NAME: &str = "grpc";

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::{Budget, Doors};
 use futures::future::BoxFuture;
+use model::access::Authenticate;
 use model::{Endpoint, Engine};
 use tracing::info;
 
@@ -17,6 +18,7 @@ use crate::renew::driver;
 
 pub(crate) struct Node {
     pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) auth: Arc<dyn Authenticate>,
     pub(crate) config: GrpcConfig,
     pub(crate) doors: Doors,
     pub(crate) metrics: Metrics,
@@ -33,6 +35,7 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn new(
         engine: Arc<dyn Engine>,
+        auth: Arc<dyn Authenticate>,
         config: GrpcConfig,
         doors: Doors,
         metrics: Metrics,
@@ -42,7 +45,18 @@ impl Node {
         let advertised = names::parse_endpoint(&config.advertised);
         let incoming = Budget::new(config.incoming_bytes_max);
         let outgoing = Budget::new(config.outgoing_bytes_max);
-        Arc::new(Self { engine, config, doors, metrics, clients, groups, incoming, outgoing, advertised })
+        Arc::new(Self {
+            engine,
+            auth,
+            config,
+            doors,
+            metrics,
+            clients,
+            groups,
+            incoming,
+            outgoing,
+            advertised,
+        })
     }
 
     /// Wall time.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base::{Budget, Doors};
 use model::Engine;
+use model::access::Authenticate;
 use net::{Accepted, Protocol, Recognised};
 
 use crate::config::GrpcConfig;
@@ -22,8 +23,14 @@ impl Grpc {
     /// Makes the protocol and starts its upkeep (renewals, lost clients), which ends when the
     /// protocol is dropped. Must be called where `doors.spawn` works.
     #[must_use]
-    pub fn new(engine: Arc<dyn Engine>, config: GrpcConfig, doors: Doors, metrics: Metrics) -> Arc<Self> {
-        let node = Node::new(engine, config, doors, metrics);
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        auth: Arc<dyn Authenticate>,
+        config: GrpcConfig,
+        doors: Doors,
+        metrics: Metrics,
+    ) -> Arc<Self> {
+        let node = Node::new(engine, auth, config, doors, metrics);
         node.start();
         Arc::new(Self { node })
     }

@@ -6,65 +6,60 @@
 //! ```
 //! The hex text (either case) is the HMAC-SHA1 of the value of `x-mq-date-time` under the user's
 //! secret. Neither clock nor replay is looked at, because clients write their local time under a
-//! `Z` (RocketMQ `AuthenticationHeader`, `DefaultAuthenticationContextBuilder`). Nobody calls for
-//! it yet: whoever knows users' secrets does.
+//! `Z` (RocketMQ `AuthenticationHeader`, `DefaultAuthenticationContextBuilder`). As there, neither the
+//! name of the method nor that of the signed headers is looked at.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha1::Sha1;
-use thiserror::Error;
+use std::sync::Arc;
 
-pub(crate) const ALGORITHM: &str = "MQv2-HMAC-SHA1";
+use model::access::{Authenticate, Stranger};
 
-/// A parsed `authorization` header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authorization<'a> {
-    /// What stands before the first `/` of the credential.
-    pub user: &'a str,
-    pub signed_headers: &'a str,
-    pub signature: Vec<u8>,
+use crate::http2::hpack::{Field, Head};
+
+/// The user whose signature a request has.
+///
+/// # Errors
+/// If it has none, or a wrong one.
+pub(crate) fn signer(head: &Head, auth: &dyn Authenticate) -> Result<Arc<str>, Stranger> {
+    let Some(header) = head.get(Field::Authorization).filter(|header| !header.is_empty()) else {
+        return Err(Stranger::Nobody);
+    };
+    let date_time = head
+        .get(Field::DateTime)
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| Stranger::Malformed("datetime is null.".to_owned()))?;
+    let Authorization { user, signature } = Authorization::parse(header)?;
+    auth.signed(user, date_time.as_bytes(), &signature)
 }
 
-/// Why a header is no signature.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SignatureError {
-    #[error("the authorization header must begin with `MQv2-HMAC-SHA1 `")]
-    Algorithm,
-    #[error("the authorization header lacks `{0}=`")]
-    Missing(&'static str),
-    #[error("the signature is not hex")]
-    NotHex,
+/// A parsed `authorization` header.
+#[derive(Debug, PartialEq, Eq)]
+struct Authorization<'a> {
+    /// What stands before the first `/` of the credential.
+    user: &'a str,
+    signature: Vec<u8>,
 }
 
 impl<'a> Authorization<'a> {
-    /// # Errors
-    /// If the header has another algorithm, lacks a part, or its signature is not hex.
-    pub fn parse(header: &'a str) -> Result<Self, SignatureError> {
-        let (algorithm, rest) = header.trim().split_once(' ').ok_or(SignatureError::Algorithm)?;
-        if algorithm != ALGORITHM {
-            return Err(SignatureError::Algorithm);
+    /// The texts are RocketMQ's.
+    fn parse(header: &'a str) -> Result<Self, Stranger> {
+        let bad = |text: &str| Stranger::Malformed(text.to_owned());
+        let (_, rest) = header.split_once(' ').ok_or_else(|| bad("authentication header is incorrect."))?;
+        let (mut user, mut signature) = ("", Vec::new());
+        for part in rest.split(',') {
+            let (key, value) = part
+                .trim()
+                .split_once('=')
+                .ok_or_else(|| bad("authentication keyValues length is incorrect, actual length=1."))?;
+            match key {
+                "Credential" => user = value.split_once('/').map_or(value, |(user, _)| user),
+                "Signature" => {
+                    signature =
+                        hex::decode(value).map_err(|_| bad("create authentication context error."))?;
+                }
+                _ => {}
+            }
         }
-        let part = |name: &'static str| {
-            rest.split(',')
-                .filter_map(|pair| pair.trim().split_once('='))
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value.trim())
-                .filter(|value| !value.is_empty())
-                .ok_or(SignatureError::Missing(name))
-        };
-        let credential = part("Credential")?;
-        Ok(Self {
-            user: credential.split_once('/').map_or(credential, |(user, _)| user),
-            signed_headers: part("SignedHeaders")?,
-            signature: hex::decode(part("Signature")?).map_err(|_| SignatureError::NotHex)?,
-        })
-    }
-
-    /// Whether the signature is that of `date_time` under `secret`; takes equally long either way.
-    #[must_use]
-    pub fn verify(&self, secret: &[u8], date_time: &str) -> bool {
-        let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(secret) else { return false };
-        mac.update(date_time.as_bytes());
-        mac.verify_slice(&self.signature).is_ok()
+        Ok(Self { user, signature })
     }
 }
 
@@ -72,45 +67,25 @@ impl<'a> Authorization<'a> {
 mod tests {
     use super::*;
 
-    const DATE: &str = "20261121T103000Z";
-    /// HMAC-SHA1 of `DATE` under `secret`, made with `openssl dgst -sha1 -hmac secret`.
-    const HEX: &str = "D507C5C8D12EEFBC6EF62FDC53D58FE0054DACD9";
-
-    fn header(hex: &str) -> String {
-        format!(
-            "MQv2-HMAC-SHA1 Credential=alice/cn-x/Rocketmq, SignedHeaders=x-mq-date-time, Signature={hex}"
-        )
-    }
-
     #[test]
-    fn a_signature_in_either_case_is_good_under_its_secret_only() {
-        for hex in [HEX.to_owned(), HEX.to_lowercase()] {
-            let header = header(&hex);
-            let authorization = Authorization::parse(&header).expect("well formed");
-            assert_eq!((authorization.user, authorization.signed_headers), ("alice", "x-mq-date-time"));
-            assert!(authorization.verify(b"secret", DATE));
-            assert!(!authorization.verify(b"other", DATE));
-            assert!(!authorization.verify(b"secret", "20261121T103001Z"));
+    fn a_header_is_taken_apart() {
+        for hex in ["0AFF", "0aff"] {
+            let header = format!(
+                "MQv2-HMAC-SHA1 Credential=alice/cn-x/Rocketmq, SignedHeaders=x-mq-date-time, Signature={hex}"
+            );
+            let parsed = Authorization::parse(&header);
+            assert_eq!(parsed, Ok(Authorization { user: "alice", signature: vec![0x0A, 0xFF] }));
         }
+        assert_eq!(
+            Authorization::parse("MQv2-HMAC-SHA1 Credential=alice"),
+            Ok(Authorization { user: "alice", signature: Vec::new() })
+        );
     }
 
     #[test]
-    fn malformed_headers_are_told_apart() {
-        let error = |header: &str| Authorization::parse(header).expect_err("malformed");
-        assert_eq!(error(""), SignatureError::Algorithm);
-        assert_eq!(error("Basic abc"), SignatureError::Algorithm);
-        assert_eq!(
-            error("MQv2-HMAC-SHA1 SignedHeaders=x, Signature=00"),
-            SignatureError::Missing("Credential")
-        );
-        assert_eq!(
-            error("MQv2-HMAC-SHA1 Credential=, SignedHeaders=x, Signature=00"),
-            SignatureError::Missing("Credential")
-        );
-        assert_eq!(
-            error("MQv2-HMAC-SHA1 Credential=a, SignedHeaders=x"),
-            SignatureError::Missing("Signature")
-        );
-        assert_eq!(error(&header("xyz")), SignatureError::NotHex);
+    fn malformed_headers_are_refused() {
+        for header in ["", "Basic", "MQv2-HMAC-SHA1 Credential", "MQv2-HMAC-SHA1 Signature=xy"] {
+            assert!(Authorization::parse(header).is_err(), "{header}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Fuse};
-use model::membership::Heartbeat;
+use model::membership::{Heartbeat, MemberError};
 use model::{GroupConfig, Notice, Session};
 use tokio::sync::mpsc;
 use tracing::{debug, info};
@@ -164,7 +164,11 @@ async fn take_settings(call: &Call, stream: &Stream, said: Settings) -> Result<S
     client.streams.enter(stream);
     node.metrics.clients(node.clients.len());
     // A group that cannot be made, or a filter that does not parse, is told to the calls that need it.
-    if let Err(error) = node.engine.heartbeat(&client.session(), beat(call, &client.settings())).await {
+    let beaten = node.engine.heartbeat(&client.session(), beat(call, &client.settings())).await;
+    if let Err(error) = beaten {
+        if matches!(error, MemberError::Denied(_)) {
+            return Err(error.into());
+        }
         debug!(client = %call.client_id, %error, "the engine does not take the client's settings");
     }
     let group = group_config(call, &client).await;
@@ -191,7 +195,7 @@ async fn group_config(call: &Call, client: &Arc<Client>) -> Option<Arc<GroupConf
     let settings = client.settings();
     let group = settings.role.group()?;
     let node = &call.node;
-    match node.groups.look_up(&*node.engine, &client.session(), group, node.now_ms()).await {
+    match node.groups.look_up(&*node.engine, group, node.now_ms()).await {
         Ok(config) => config,
         Err(error) => {
             info!(%group, %error, "the configuration of a group cannot be read: its client is told the defaults");

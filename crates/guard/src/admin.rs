@@ -20,8 +20,13 @@ impl<E: Engine> Admin for Guarded<E> {
         // An unknown one needs the stronger permission; the engine says that it is unknown.
         let permission = self.permissions.get(operation).copied().unwrap_or(AdminPermission::Write);
         let line = (permission == AdminPermission::Write).then(|| audit::shown(&request));
-        let work = self.engine.run(session, operation, request);
-        let result = self.call(session, Verb::Admin, Action::Admin { operation, permission }, work).await;
+        let leave = self.ask(session, Action::Admin { operation, permission, request: &request });
+        let work = async {
+            let request = self.permit.prepare(session, operation, request)?;
+            let answer = self.engine.run(session, operation, request).await?;
+            Ok(self.permit.finish(session, operation, answer))
+        };
+        let result = self.call(session, Verb::Admin, leave, work).await;
         if let Some(request) = line {
             audit::written(session, operation, &request, result.as_ref().err());
         }

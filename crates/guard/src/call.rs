@@ -23,7 +23,7 @@ pub struct Guarded<E> {
     pub(crate) engine: Arc<E>,
     pub(crate) permissions: HashMap<&'static str, AdminPermission>,
     clock: Arc<dyn Clock>,
-    permit: Arc<dyn Permit>,
+    pub(crate) permit: Arc<dyn Permit>,
     admission: Admission,
     requests: Arc<Budget>,
     quotas: Quotas,
@@ -143,9 +143,14 @@ impl<E: Engine> Guarded<E> {
         })
     }
 
-    fn admit(&self, session: &Session, verb: Verb, action: Action<'_>) -> Result<Seat<'_>, Refusal> {
+    /// Whether the session may. Asked before the request is given away, so that it need not be copied.
+    pub(crate) fn ask(&self, session: &Session, action: Action<'_>) -> Result<(), Refusal> {
+        self.permit.may(session, action).map_err(Refusal::Denied)
+    }
+
+    fn admit(&self, session: &Session, verb: Verb, leave: Result<(), Refusal>) -> Result<Seat<'_>, Refusal> {
         let seat = self.admission.enter(session.id, verb.ends_work())?;
-        self.permit.may(session, action).map_err(Refusal::Denied)?;
+        leave?;
         Ok(seat)
     }
 
@@ -160,14 +165,14 @@ impl<E: Engine> Guarded<E> {
         &self,
         session: &Session,
         verb: Verb,
-        action: Action<'_>,
+        leave: Result<(), Refusal>,
         work: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, Error>
     where
         Error: Kinded + From<Refusal>,
     {
         let running = self.start(verb);
-        let result = match self.admit(session, verb, action) {
+        let result = match self.admit(session, verb, leave) {
             Ok(_seat) => work.instrument(span(verb, session)).await,
             Err(refusal) => {
                 self.metrics.refused(refusal.label());
@@ -183,12 +188,12 @@ impl<E: Engine> Guarded<E> {
         &self,
         session: &Session,
         verb: Verb,
-        action: Action<'_>,
+        leave: Result<(), Refusal>,
         work: impl Future<Output = T> + Send,
         refused: impl FnOnce(Refusal) -> T,
     ) -> T {
         let running = self.start(verb);
-        match self.admit(session, verb, action) {
+        match self.admit(session, verb, leave) {
             Ok(_seat) => {
                 let result = work.instrument(span(verb, session)).await;
                 running.finish(None);

@@ -1,5 +1,7 @@
 //! Settings of the guard. The doc comments are the manual.
 
+use std::path::PathBuf;
+
 use model::quota::{QuotaLimits, QuotaScope};
 use serde::{Deserialize, Serialize};
 
@@ -129,5 +131,42 @@ impl QuotaConfig {
                 self.namespace_receive_bytes_per_s,
             ),
         }
+    }
+}
+
+/// Who may do what: see `docs/access-control.md`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthConfig {
+    /// Whether clients must prove who they are, and may do only what policies allow. Off by default
+    /// while only this machine can connect; a node that others can reach starts only if it is said here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// A super user who is made at the start if there is none of this name. Needs `init_password`.
+    pub init_user: String,
+    /// Its password; better set as `APOGEE_AUTH_INIT_PASSWORD`. Not looked at once the user is there.
+    pub init_password: Password,
+    /// Super users are told passwords by `user.get` and `user.list`, as `mqadmin copyUser` from one node
+    /// to another needs.
+    pub show_passwords: bool,
+    /// File of the key that passwords are kept under, made if it is not there. Empty: `auth.key` in the
+    /// data folder. Who has lost it has to set all passwords anew.
+    pub key_file: PathBuf,
+}
+
+/// A password in the settings: never written out.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Password(pub String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password")
+    }
+}
+
+impl Serialize for Password {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("")
     }
 }

@@ -6,10 +6,11 @@
 //! ```text
 //! call -> admission (drain, limit per session) -> permit -> quota -> span { the engine } -> metrics
 //! ```
-//! Reading order: [`call`], [`admission`], [`permit`], [`quota`], [`refuse`], [`metrics`]; `messaging`,
+//! Reading order: [`call`], [`admission`], [`permit`], [`access`], [`quota`], [`refuse`], [`metrics`]; `messaging`,
 //! `membership` and `admin` are one line per verb.
 //! What does not belong here: storage, wire formats, anything about one verb alone.
 
+pub mod access;
 mod admin;
 pub mod admission;
 mod audit;
@@ -23,7 +24,8 @@ pub mod permit;
 pub mod quota;
 pub mod refuse;
 
+pub use access::{Access, AccessConfig};
 pub use call::Guarded;
-pub use config::{GuardConfig, QuotaConfig};
+pub use config::{AuthConfig, GuardConfig, QuotaConfig};
 pub use metrics::Metrics;
 pub use permit::{Action, AllowAll, Permit};

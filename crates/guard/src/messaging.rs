@@ -7,11 +7,14 @@ use model::verbs::{
     OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive, ReceiveError,
     Received, Route, RouteError, Seek, Settle, SettleError,
 };
-use model::{Engine, Filter, NewMessage, Offset, QueueId, Receipt, Session, StoredMessage, TopicName};
+use model::{
+    Engine, Filter, GroupName, NewMessage, Offset, QueueId, Receipt, Session, StoredMessage, TopicName,
+};
 
 use crate::call::Guarded;
 use crate::metrics::Verb;
 use crate::permit::Action;
+use crate::refuse::Refusal;
 
 /// What a message takes in memory while it is sent, about.
 fn bytes(message: &NewMessage) -> usize {
@@ -21,18 +24,18 @@ fn bytes(message: &NewMessage) -> usize {
 #[async_trait]
 impl<E: Engine> Messaging for Guarded<E> {
     async fn publish(&self, session: &Session, request: Publish) -> Result<Published, PublishError> {
-        let topic = request.topic.clone();
+        let leave = self.ask(session, Action::Publish { topic: &request.topic });
         let room = self.hold(request.messages.iter().map(bytes).sum());
         let work = async {
             let _room = room?;
             self.count_sent(session, &request.topic, &request.messages)?;
             self.engine.publish(session, request).await
         };
-        self.call(session, Verb::Publish, Action::Publish { topic: &topic }, work).await
+        self.call(session, Verb::Publish, leave, work).await
     }
 
     async fn receive(&self, session: &Session, mut request: Receive) -> Result<Received, ReceiveError> {
-        let (topic, group) = (request.topic.clone(), request.group.clone());
+        let leave = self.ask_consume(session, &request.topic, Some(&request.group));
         let work = async {
             let claims = self.claims(session, &request.topic);
             if let Some(claims) = &claims {
@@ -44,11 +47,11 @@ impl<E: Engine> Messaging for Guarded<E> {
             self.count_received(claims.as_ref(), lengths);
             Ok(received)
         };
-        self.call(session, Verb::Receive, Action::Consume { topic: &topic, group: Some(&group) }, work).await
+        self.call(session, Verb::Receive, leave, work).await
     }
 
     async fn fetch(&self, session: &Session, mut request: Fetch) -> Result<Fetched, FetchError> {
-        let (topic, group) = (request.topic.clone(), request.group.clone());
+        let leave = self.ask_consume(session, &request.topic, request.group.as_ref());
         let work = async {
             let claims = self.claims(session, &request.topic);
             if let Some(claims) = &claims {
@@ -62,21 +65,19 @@ impl<E: Engine> Messaging for Guarded<E> {
             );
             Ok(fetched)
         };
-        self.call(session, Verb::Fetch, Action::Consume { topic: &topic, group: group.as_ref() }, work).await
+        self.call(session, Verb::Fetch, leave, work).await
     }
 
     async fn ack(&self, session: &Session, receipts: Vec<Receipt>) -> Vec<Result<(), AckError>> {
-        // All receipts of one call come from one consumer: the first speaks for them.
-        let first = receipts.first().map(|r| (r.topic.clone(), r.group.clone()));
-        let action = first
-            .as_ref()
-            .map_or(Action::Nothing, |(topic, group)| Action::Consume { topic, group: Some(group) });
+        let ask = |receipt: &Receipt| self.ask_consume(session, &receipt.topic, Some(&receipt.group));
+        let same = |a: &Receipt, b: &Receipt| a.topic == b.topic && a.group == b.group;
+        // Most often all receipts of a call are of one topic.
+        let leave = receipts.chunk_by(same).filter_map(|alike| alike.first()).try_for_each(ask);
         let count = receipts.len();
         let work = self.engine.ack(session, receipts);
-        let refused =
-            |refusal: crate::refuse::Refusal| (0..count).map(|_| Err(refusal.clone().into())).collect();
+        let refused = |refusal: Refusal| (0..count).map(|_| Err(refusal.clone().into())).collect();
         let results: Vec<Result<(), AckError>> =
-            self.call_sure(session, Verb::Ack, action, work, refused).await;
+            self.call_sure(session, Verb::Ack, leave, work, refused).await;
         self.count_errors(Verb::Ack, &results);
         results
     }
@@ -87,74 +88,95 @@ impl<E: Engine> Messaging for Guarded<E> {
         receipt: Receipt,
         invisible_ms: i64,
     ) -> Result<Receipt, AckError> {
-        let (topic, group) = (receipt.topic.clone(), receipt.group.clone());
-        let work = self.engine.extend(session, receipt, invisible_ms);
-        self.call(session, Verb::Extend, Action::Consume { topic: &topic, group: Some(&group) }, work).await
+        let leave = self.ask_consume(session, &receipt.topic, Some(&receipt.group));
+        self.call(session, Verb::Extend, leave, self.engine.extend(session, receipt, invisible_ms)).await
     }
 
     async fn settle(&self, session: &Session, request: Settle) -> Result<(), SettleError> {
-        let group = match &request {
-            Settle::SendBack(back) => Some(back.group.clone()),
-            Settle::DeadLetter { receipt, .. } => Some(receipt.group.clone()),
-            Settle::Transaction(end) => end.producer_group.clone(),
+        let leave = match &request {
+            Settle::SendBack(back) => self.ask(session, Action::SendBack { group: &back.group }),
+            Settle::DeadLetter { receipt, .. } => {
+                self.ask_consume(session, &receipt.topic, Some(&receipt.group))
+            }
+            // Old clients do not name the topic; what they end is named by its place alone.
+            Settle::Transaction(end) => {
+                let action = end.topic.as_ref().map_or(Action::Nothing, |topic| Action::Publish { topic });
+                self.ask(session, action)
+            }
         };
-        let work = self.engine.settle(session, request);
-        self.call(session, Verb::Settle, Action::Settle { group: group.as_ref() }, work).await
+        self.call(session, Verb::Settle, leave, self.engine.settle(session, request)).await
     }
 
     async fn recall(&self, session: &Session, request: Recall) -> Result<String, RecallError> {
-        let topic = request.topic.clone();
-        let work = self.engine.recall(session, request);
-        self.call(session, Verb::Recall, Action::Publish { topic: &topic }, work).await
+        let leave = self.ask(session, Action::Publish { topic: &request.topic });
+        self.call(session, Verb::Recall, leave, self.engine.recall(session, request)).await
     }
 
     async fn commit_offset(&self, session: &Session, request: CommitOffset) -> Result<(), OffsetError> {
-        let (topic, group) = (request.topic.clone(), request.group.clone());
-        let work = self.engine.commit_offset(session, request);
-        self.call(session, Verb::CommitOffset, Action::Consume { topic: &topic, group: Some(&group) }, work)
-            .await
+        let leave = self.ask(session, Action::CommitOffset { topic: &request.topic, group: &request.group });
+        self.call(session, Verb::CommitOffset, leave, self.engine.commit_offset(session, request)).await
     }
 
     async fn seek(&self, session: &Session, request: Seek) -> Result<Vec<(QueueId, Offset)>, OffsetError> {
-        let (topic, group) = (request.topic.clone(), request.group.clone());
-        let work = self.engine.seek(session, request);
-        self.call(session, Verb::Seek, Action::Seek { topic: &topic, group: &group }, work).await
+        let leave = self.ask(session, Action::Seek { topic: &request.topic, group: &request.group });
+        self.call(session, Verb::Seek, leave, self.engine.seek(session, request)).await
     }
 
     async fn offset(&self, session: &Session, question: OffsetQuestion) -> Result<OffsetAnswer, OffsetError> {
-        let topic = match &question {
-            OffsetQuestion::Committed { topic, .. }
-            | OffsetQuestion::Min { topic, .. }
+        let (topic, group) = match &question {
+            OffsetQuestion::Committed { topic, group, .. } => (topic, Some(group)),
+            OffsetQuestion::Min { topic, .. }
             | OffsetQuestion::Max { topic, .. }
             | OffsetQuestion::ByTime { topic, .. }
-            | OffsetQuestion::EarliestTime { topic, .. } => topic.clone(),
+            | OffsetQuestion::EarliestTime { topic, .. } => (topic, None),
         };
-        let work = self.engine.offset(session, question);
-        self.call(session, Verb::Offset, Action::Describe { topic: &topic }, work).await
+        let leave = self.ask(session, Action::AskOffset { topic, group });
+        self.call(session, Verb::Offset, leave, self.engine.offset(session, question)).await
     }
 
     async fn route(&self, session: &Session, topic: &TopicName) -> Result<Route, RouteError> {
-        let work = self.engine.route(session, topic);
-        self.call(session, Verb::Route, Action::Describe { topic }, work).await
+        let leave = self.ask(session, Action::Describe { topic });
+        self.call(session, Verb::Route, leave, self.engine.route(session, topic)).await
     }
 
     async fn query(&self, session: &Session, query: MessageQuery) -> Result<Vec<StoredMessage>, QueryError> {
-        let topic = match &query {
-            MessageQuery::Position(_) => None,
-            MessageQuery::Offset { topic, .. } | MessageQuery::Key { topic, .. } => Some(topic.clone()),
+        let leave = match &query {
+            // Whose message stands there is not known before it is found.
+            MessageQuery::Position(_) => self.ask(session, Action::Nothing),
+            MessageQuery::Offset { topic, .. } | MessageQuery::Key { topic, .. } => {
+                self.ask(session, Action::Query { topic })
+            }
         };
-        let work = self.engine.query(session, query);
-        self.call(session, Verb::Query, Action::Query { topic: topic.as_ref() }, work).await
+        let work = async {
+            let found = self.engine.query(session, query).await?;
+            for message in &found {
+                if let Ok(topic) = TopicName::new(message.topic()) {
+                    self.ask(session, Action::Query { topic: &topic })?;
+                }
+            }
+            Ok(found)
+        };
+        self.call(session, Verb::Query, leave, work).await
     }
 
     async fn sync_lite(&self, session: &Session, request: LiteSync) -> Result<(), LiteError> {
-        let (topic, group) = (request.topic.clone(), request.group.clone());
-        let work = self.engine.sync_lite(session, request);
-        self.call(session, Verb::SyncLite, Action::Consume { topic: &topic, group: Some(&group) }, work).await
+        let leave = self.ask_consume(session, &request.topic, Some(&request.group));
+        self.call(session, Verb::SyncLite, leave, self.engine.sync_lite(session, request)).await
     }
 
     async fn check_filter(&self, session: &Session, filter: &Filter) -> Result<(), ReceiveError> {
-        let work = self.engine.check_filter(session, filter);
-        self.call(session, Verb::CheckFilter, Action::Nothing, work).await
+        let leave = self.ask(session, Action::Nothing);
+        self.call(session, Verb::CheckFilter, leave, self.engine.check_filter(session, filter)).await
+    }
+}
+
+impl<E: Engine> Guarded<E> {
+    fn ask_consume(
+        &self,
+        session: &Session,
+        topic: &TopicName,
+        group: Option<&GroupName>,
+    ) -> Result<(), Refusal> {
+        self.ask(session, Action::Consume { topic, group })
     }
 }

@@ -4,6 +4,7 @@
 //! An operation is a type that implements [`AdminOp`]; its request and response types stand here
 //! because several protocols use them. It is run by name through [`Admin`].
 
+mod access;
 mod node;
 mod page;
 mod progress;
@@ -33,6 +34,10 @@ use crate::quota::Quota;
 use crate::session::Session;
 use crate::topic::TopicConfig;
 
+pub use access::{
+    AccessRequest, AclCopyRequest, AclDeleteRequest, AclDescription, AclListRequest, AclPutRequest,
+    ExplainRequest, Explanation, UserDescription, UserPutMode, UserPutRequest, UserRequest,
+};
 pub use node::{ClientDescription, ClientListRequest, NodeWrites, NodeWritesRequest};
 pub use page::page;
 pub use progress::{GroupCloneOffsetsRequest, GroupResetRequest, GroupSkipRequest, QueueOffset, ResetTo};
@@ -107,7 +112,7 @@ pub enum AdminError {
     NotFound(String),
     #[error("{0} exists already")]
     Exists(String),
-    #[error("not permitted: {0}")]
+    #[error("{0}")]
     Denied(String),
     #[error("the engine cannot do it now: {0}")]
     Unavailable(String),
@@ -207,6 +212,17 @@ operations! {
     ConfigGet = "config.get", Read, "List the settings in force", ConfigRequest => Vec<Setting>;
     /// Kept in the data folder. All of the changes are made, or none.
     ConfigPut = "config.put", Write, "Change settings while the node runs", ConfigPutRequest => Vec<Setting>;
+    UserPut = "user.put", Write, "Create or update a user", UserPutRequest => Done;
+    UserGet = "user.get", Read, "Describe a user", UserRequest => Option<UserDescription>;
+    UserList = "user.list", Read, "List users", AccessRequest => Vec<UserDescription>;
+    UserDelete = "user.delete", Write, "Delete a user and its policies", UserRequest => Done;
+    /// An entry for a resource that has one already takes its place.
+    AclPut = "acl.put", Write, "Add entries to the policies of a user", AclPutRequest => Done;
+    AclGet = "acl.get", Read, "Show the policies of a user", UserRequest => Option<AclDescription>;
+    AclList = "acl.list", Read, "Show the policies of all users", AclListRequest => Vec<AclDescription>;
+    AclDelete = "acl.delete", Write, "Delete an entry of a user's policies, or all of them", AclDeleteRequest => Done;
+    AclCopy = "acl.copy", Write, "Lay the policies of a user over those of another one", AclCopyRequest => Done;
+    AclExplain = "acl.explain", Read, "Tell whether a user may do something, and which entry says so", ExplainRequest => Explanation;
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription;
 }
 

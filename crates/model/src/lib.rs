@@ -12,11 +12,13 @@
 //! - **retry queue**, **dead letters**: where messages wait that were not acknowledged in time, or never.
 //! - **half message**: published, but visible only if its transaction commits.
 //! - **view**: state derived from the log. **epoch**: reign of one leader. **replica group**: a log on several nodes.
+//! - **user**, **policy**, **resource**: who calls, what they may do, and with what: see [`access`].
 //! - **session**: one client's connection(s), through which notices reach it.
 //!
 //! Reading order: [`ids`], [`names`], [`properties`], [`message`], [`record`], [`batch`], [`topic`], [`group`],
-//! [`session`], [`verbs`], [`membership`], [`admin`], [`quota`], [`error`], [`limits`].
+//! [`session`], [`verbs`], [`membership`], [`admin`], [`access`], [`quota`], [`error`], [`limits`].
 
+pub mod access;
 pub mod admin;
 pub mod batch;
 pub mod error;

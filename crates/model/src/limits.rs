@@ -35,3 +35,17 @@ pub const QUOTAS_MAX: usize = 10_000;
 pub const QUOTA_NAME_BYTES_MAX: usize = 255;
 /// Highest quota in a second; more is no quota.
 pub const QUOTA_PER_S_MAX: u64 = 1_000_000_000_000;
+/// A user's name: it travels in the headers of every request.
+pub const USER_NAME_BYTES_MAX: usize = 128;
+/// A password: it is the key of an HMAC, and no longer key is any better.
+pub const PASSWORD_BYTES_MAX: usize = 512;
+/// Users: all are kept in memory.
+pub const USERS_MAX: usize = 10_000;
+/// A resource of a policy: a topic's name, its kind and room for derived names.
+pub const RESOURCE_BYTES_MAX: usize = 300;
+/// Entries of one user's policies: they are one record.
+pub const POLICY_ENTRIES_PER_USER_MAX: usize = 2_000;
+/// Actions of an entry: there are fewer.
+pub const ACTIONS_PER_ENTRY_MAX: usize = 16;
+/// Addresses of an entry: each may be looked at in a decision.
+pub const SOURCE_IPS_PER_ENTRY_MAX: usize = 100;

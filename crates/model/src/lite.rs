@@ -98,7 +98,7 @@ pub enum LiteError {
     Quota { max: usize, of: &'static str },
     #[error("a group that has all lite topics does not choose among them")]
     Wildcard,
-    #[error("not permitted: {0}")]
+    #[error("{0}")]
     Denied(String),
     #[error("stored data is damaged: {0}")]
     Data(String),

@@ -21,9 +21,9 @@ pub trait Membership: Send + Sync + 'static {
     /// A session's connection is gone: its clients leave everything.
     fn disconnected(&self, session: SessionId);
     /// Members of a consumer group.
-    async fn members(&self, session: &Session, group: &GroupName) -> Vec<Member>;
+    async fn members(&self, session: &Session, group: &GroupName) -> Result<Vec<Member>, MemberError>;
     /// Producers of a group.
-    async fn producers(&self, session: &Session, group: &GroupName) -> Vec<Member>;
+    async fn producers(&self, session: &Session, group: &GroupName) -> Result<Vec<Member>, MemberError>;
     /// Takes leases on queues for ordered consumption; answers those that the client now holds.
     async fn lock(&self, session: &Session, request: LockQueues) -> Result<Vec<TopicQueue>, MemberError>;
     async fn unlock(&self, session: &Session, request: LockQueues);
@@ -166,7 +166,7 @@ pub enum MemberError {
     Filter { topic: TopicName, reason: String },
     #[error("too many members: at most {max}")]
     TooMany { max: usize },
-    #[error("not permitted: {0}")]
+    #[error("{0}")]
     Denied(String),
     #[error("the engine cannot answer now: {0}")]
     Unavailable(String),

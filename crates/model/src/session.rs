@@ -83,13 +83,16 @@ pub struct Session {
 }
 
 impl Session {
+    /// What callers inside the process have for a protocol: they may do everything.
+    pub const INTERNAL: &'static str = "internal";
+
     /// A caller inside the process (command line, tests).
     #[must_use]
     pub fn internal() -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             id: SessionId(0),
-            protocol: "internal",
+            protocol: Self::INTERNAL,
             peer: nowhere,
             advertised: nowhere.into(),
             certificate: None,

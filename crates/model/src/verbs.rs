@@ -141,7 +141,7 @@ pub enum PublishError {
     DiskFull { used_percent: u32 },
     #[error("too many requests: {0}")]
     Throttled(String),
-    #[error("not permitted: {0}")]
+    #[error("{0}")]
     Denied(String),
     #[error("the engine cannot write now: {0}")]
     Unavailable(String),
@@ -220,7 +220,7 @@ pub enum ReceiveError {
     /// As throttled, and it passes soon.
     #[error("too many requests: {0}")]
     OverQuota(String),
-    #[error("not permitted: {0}")]
+    #[error("{0}")]
     Denied(String),
     #[error("stored data is damaged: {0}")]
     Data(String),
@@ -299,7 +299,7 @@ pub enum FetchError {
     /// As throttled, and it passes soon.
     #[error("too many requests: {0}")]
     OverQuota(String),
-    #[error("not permitted: {0}")]
+    #[error("{0}")]
     Denied(String),
     #[error("stored data is damaged: {0}")]
     Data(String),
@@ -322,7 +322,7 @@ pub enum AckError {
     OffsetOutOfRange { offset: Offset, min: Offset, max: Offset },
     #[error("the invisible time is {asked} ms, allowed are {min} to {max}")]
     InvisibleTime { asked: i64, min: i64, max: i64 },
-    #[error("not permitted: {0}")]
+    #[error("{0}")]
     Denied(String),
     #[error("the engine cannot write now: {0}")]
     Unavailable(String),
@@ -398,7 +398,7 @@ pub enum SettleError {
         "the outcome comes {passed_ms} ms after the half message, later than the {max_ms} ms asked for: wait to be asked"
     )]
     TooLate { passed_ms: i64, max_ms: i64 },
-    #[error("not permitted: {0}")]
+    #[error("{0}")]
     Denied(String),
     #[error("the engine cannot write now: {0}")]
     Unavailable(String),
@@ -423,7 +423,7 @@ pub enum RecallError {
     TooLate,
     #[error("recall is switched off")]
     Disabled,
-    #[error("not permitted: {0}")]
+    #[error("{0}")]
     Denied(String),
     #[error("the engine cannot write now: {0}")]
     Unavailable(String),
@@ -518,7 +518,7 @@ pub enum OffsetError {
     QueueOutOfRange { topic: TopicName, queue: QueueId, queues: u32 },
     #[error("offset {offset} is outside {min} to {max}")]
     OffsetOutOfRange { offset: Offset, min: Offset, max: Offset },
-    #[error("not permitted: {0}")]
+    #[error("{0}")]
     Denied(String),
     #[error("stored data is damaged: {0}")]
     Data(String),
@@ -553,7 +553,7 @@ pub struct RouteShare {
 pub enum RouteError {
     #[error("No topic route info in name server for the topic: {0}")]
     TopicNotFound(TopicName),
-    #[error("not permitted: {0}")]
+    #[error("{0}")]
     Denied(String),
     #[error("the engine cannot answer now: {0}")]
     Unavailable(String),
@@ -582,7 +582,7 @@ pub enum QueryError {
     TopicNotFound(TopicName),
     #[error("illegal query: {0}")]
     Illegal(String),
-    #[error("not permitted: {0}")]
+    #[error("{0}")]
     Denied(String),
     #[error("stored data is damaged: {0}")]
     Data(String),

@@ -98,6 +98,16 @@ pub mod request {
     pub const REMOVE_COLD_DATA_FLOW_CTR_CONFIG: i32 = 2002;
     pub const GET_COLD_DATA_FLOW_CTR_INFO: i32 = 2003;
     pub const SET_COMMITLOG_READ_MODE: i32 = 2004;
+    pub const AUTH_CREATE_USER: i32 = 3001;
+    pub const AUTH_UPDATE_USER: i32 = 3002;
+    pub const AUTH_DELETE_USER: i32 = 3003;
+    pub const AUTH_GET_USER: i32 = 3004;
+    pub const AUTH_LIST_USER: i32 = 3005;
+    pub const AUTH_CREATE_ACL: i32 = 3006;
+    pub const AUTH_UPDATE_ACL: i32 = 3007;
+    pub const AUTH_DELETE_ACL: i32 = 3008;
+    pub const AUTH_GET_ACL: i32 = 3009;
+    pub const AUTH_LIST_ACL: i32 = 3010;
     pub const SWITCH_TIMER_ENGINE: i32 = 5001;
     pub const POP_MESSAGE: i32 = 200_050;
     pub const ACK_MESSAGE: i32 = 200_051;

@@ -241,13 +241,13 @@ impl Membership for Fake {
         self.state.lock().left.push(session);
     }
 
-    async fn members(&self, _: &Session, group: &GroupName) -> Vec<Member> {
+    async fn members(&self, _: &Session, group: &GroupName) -> Result<Vec<Member>, MemberError> {
         let ours = |member: &&Member| member.consumer.as_ref().is_some_and(|c| c.group == *group);
-        self.state.lock().members.iter().filter(ours).cloned().collect()
+        Ok(self.state.lock().members.iter().filter(ours).cloned().collect())
     }
 
-    async fn producers(&self, _: &Session, _: &GroupName) -> Vec<Member> {
-        Vec::new()
+    async fn producers(&self, _: &Session, _: &GroupName) -> Result<Vec<Member>, MemberError> {
+        Ok(Vec::new())
     }
 
     async fn lock(&self, _: &Session, request: LockQueues) -> Result<Vec<TopicQueue>, MemberError> {
@@ -320,7 +320,7 @@ impl Bench {
         let engine = Arc::new(Fake::default());
         let mut registry = prometheus_client::registry::Registry::default();
         let shared = Arc::clone(&engine) as Arc<dyn Engine>;
-        let server = Remoting::new(shared, config, Doors::system(), &mut registry);
+        let server = Remoting::new(shared, Arc::new(access::Open), config, Doors::system(), &mut registry);
         let (outbox, pushes) = Outbox::new(Arc::clone(&server.doors.clock));
         let peer = SocketAddr::from(([10, 0, 0, 2], 4_000));
         let advertised = Endpoint { host: "mq.example".into(), port: 10_911 };

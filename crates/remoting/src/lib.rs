@@ -26,7 +26,7 @@ mod metrics;
 mod out;
 mod outbox;
 mod server;
-pub mod signature;
+mod signature;
 
 pub use config::RemotingConfig;
 pub use error::Failure;

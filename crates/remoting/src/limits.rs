@@ -43,3 +43,5 @@ pub(crate) const LOCK_LEASE_MS: u64 = 60_000;
 pub(crate) const BATCH_ACK_MAX: usize = 4_096;
 /// How often a held notification request looks again for messages.
 pub(crate) const NOTIFICATION_LOOK_MS: i64 = 500;
+/// Users that sign requests of one connection: a client has one, a gateway a few.
+pub(crate) const USERS_PER_CONNECTION_MAX: usize = 8;

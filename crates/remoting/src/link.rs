@@ -10,7 +10,7 @@ use net::Drain;
 use parking_lot::Mutex;
 
 use crate::error::Failure;
-use crate::limits::{CLIENTS_PER_CONNECTION_MAX, GROUPS_PER_CONNECTION_MAX};
+use crate::limits::{CLIENTS_PER_CONNECTION_MAX, GROUPS_PER_CONNECTION_MAX, USERS_PER_CONNECTION_MAX};
 use crate::outbox::Outbox;
 use crate::server::Remoting;
 
@@ -19,7 +19,9 @@ pub(crate) struct Link {
     pub(crate) session: Session,
     pub(crate) outbox: Arc<Outbox>,
     drain: Drain,
-    told: Mutex<Told>,
+    told: Arc<Mutex<Told>>,
+    /// The same connection, by the users who have signed requests on it: mostly one.
+    users: Mutex<Vec<Arc<Self>>>,
 }
 
 /// What heartbeats on this connection said.
@@ -43,7 +45,28 @@ impl Link {
         let notices = Arc::clone(&outbox) as Arc<dyn model::NoticeSink>;
         let session =
             Session { id, protocol: "remoting", peer, advertised, certificate, user: None, notices };
-        Arc::new(Self { server, session, outbox, drain, told: Mutex::default() })
+        Arc::new(Self { server, session, outbox, drain, told: Arc::default(), users: Mutex::default() })
+    }
+
+    /// The connection, spoken on by a user that has proved to be it.
+    pub(crate) fn of_user(&self, user: Arc<str>) -> Arc<Self> {
+        let mut users = self.users.lock();
+        if let Some(known) = users.iter().find(|link| link.session.user.as_ref() == Some(&user)) {
+            return Arc::clone(known);
+        }
+        if users.len() >= USERS_PER_CONNECTION_MAX {
+            users.clear();
+        }
+        let link = Arc::new(Self {
+            server: Arc::clone(&self.server),
+            session: Session { user: Some(user), ..self.session.clone() },
+            outbox: Arc::clone(&self.outbox),
+            drain: self.drain.clone(),
+            told: Arc::clone(&self.told),
+            users: Mutex::default(),
+        });
+        users.push(Arc::clone(&link));
+        link
     }
 
     pub(crate) fn engine(&self) -> &dyn Engine {

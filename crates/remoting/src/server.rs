@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Budget, Doors};
+use model::access::Authenticate;
 use model::admin::{self, NodeDescription, NodeInfo};
 use model::{Engine, GroupName, Session};
 use net::{Accepted, Protocol, Recognised};
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 /// every listener.
 pub struct Remoting {
     pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) auth: Arc<dyn Authenticate>,
     pub(crate) config: RemotingConfig,
     pub(crate) doors: Doors,
     pub(crate) metrics: Metrics,
@@ -40,12 +42,14 @@ impl Remoting {
     #[must_use]
     pub fn new(
         engine: Arc<dyn Engine>,
+        auth: Arc<dyn Authenticate>,
         config: RemotingConfig,
         doors: Doors,
         registry: &mut prometheus_client::registry::Registry,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine,
+            auth,
             incoming: Budget::new(config.incoming_bytes_max),
             outgoing: Budget::new(config.outgoing_bytes_max),
             config,

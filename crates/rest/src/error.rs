@@ -3,6 +3,7 @@
 use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use model::access::Stranger;
 use model::admin::AdminError;
 use model::verbs::{AckError, PublishError, ReceiveError};
 use model::{Kind, Kinded};
@@ -38,6 +39,14 @@ impl Problem {
         Self { kind, title: status.canonical_reason().unwrap_or("Error"), status: status.as_u16(), detail }
     }
 
+    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "denied", detail.into())
+    }
+
+    pub(crate) fn stranger(stranger: &Stranger) -> Self {
+        Self::unauthorized(stranger.to_string())
+    }
+
     pub(crate) fn no_such_path(path: &str) -> Self {
         let detail = format!("there is nothing at {path}; see /api/v1/openapi.json for what there is");
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
@@ -69,6 +78,10 @@ impl IntoResponse for Problem {
         let mut response = (status, text).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            let basic = HeaderValue::from_static("Basic realm=\"apogee\", charset=\"UTF-8\"");
+            headers.insert(header::WWW_AUTHENTICATE, basic);
+        }
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -9,11 +9,12 @@
 //! /api/v1/groups/{group}/receive, .../ack         consume
 //! /api/v1/openapi.json                            openapi: derived from catalogue and table
 //! ```
-//! Reading order: [`protocol`], `app`, `table`, `operations`, `send`, `consume`, `message`,
+//! Reading order: [`protocol`], `authentication`, `app`, `table`, `operations`, `send`, `consume`, `message`,
 //! `error`, `openapi`.
-//! What does not belong here: what an operation does, who may run it.
+//! What does not belong here: what an operation does, who may run it, who knows which password.
 
 mod app;
+mod authentication;
 mod body;
 pub mod config;
 mod consume;

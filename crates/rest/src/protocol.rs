@@ -8,12 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse;
 use base::Doors;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use model::access::Authenticate;
 use model::session::NoNotices;
 use model::{Engine, Session};
 use net::{Accepted, Protocol, Recognised};
@@ -21,6 +23,7 @@ use prometheus_client::registry::Registry;
 use tower::ServiceExt;
 
 use crate::app::{App, Caller, router};
+use crate::authentication;
 use crate::config::RestConfig;
 use crate::health::Readiness;
 use crate::limits::HEAD_BYTES_MAX;
@@ -31,13 +34,14 @@ const METHODS: [&[u8]; 7] = [b"GET ", b"POST ", b"PUT ", b"DELETE ", b"HEAD ", b
 pub struct Rest {
     config: RestConfig,
     engine: Arc<dyn Engine>,
+    auth: Arc<dyn Authenticate>,
     router: Router,
 }
 
 impl Rest {
     #[must_use]
     pub fn new(
-        engine: Arc<dyn Engine>,
+        (engine, auth): (Arc<dyn Engine>, Arc<dyn Authenticate>),
         config: RestConfig,
         doors: &Doors,
         readiness: Readiness,
@@ -45,14 +49,19 @@ impl Rest {
     ) -> Arc<Self> {
         let (clock, chance) = (Arc::clone(&doors.clock), Arc::clone(&doors.chance));
         let app = App { engine: Arc::clone(&engine), clock, chance, readiness, registry };
-        Arc::new(Self { config, engine, router: router(Arc::new(app)) })
+        Arc::new(Self { config, engine, auth, router: router(Arc::new(app)) })
     }
 
     async fn answer(
         router: Router,
-        caller: Caller,
+        auth: Arc<dyn Authenticate>,
+        mut caller: Caller,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
+        caller.session.user = match authentication::caller(&*auth, request.uri().path(), request.headers()) {
+            Ok(user) => user,
+            Err(problem) => return Ok(problem.into_response()),
+        };
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(caller);
         router.oneshot(request).await
@@ -87,7 +96,10 @@ impl Protocol for Rest {
         };
         let caller = Caller { session: session.clone(), drain: drain.clone() };
         let router = self.router.clone();
-        let service = service_fn(move |request| Self::answer(router.clone(), caller.clone(), request));
+        let auth = Arc::clone(&self.auth);
+        let service = service_fn(move |request| {
+            Self::answer(router.clone(), Arc::clone(&auth), caller.clone(), request)
+        });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(self.config.idle_ms))

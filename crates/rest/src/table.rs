@@ -65,6 +65,8 @@ const KEY: Names = &[("namespace", "namespace"), ("key", "key")];
 const TIMER: Names = &[("topic", "topic"), ("message_id", "message_id")];
 const LITE: Names = &[("topic", "topic"), ("lite_topic", "lite_topic")];
 
+const USER: Names = &[("user", "user")];
+
 const TABLE: &[Row] = &[
     Row::new("topic.list", Verb::Get, "/api/v1/topics", &[]),
     Row::new("topic.get", Verb::Get, "/api/v1/topics/{topic}", TOPIC),
@@ -89,6 +91,13 @@ const TABLE: &[Row] = &[
     Row { body: Some("settings"), ..Row::new("config.put", Verb::Put, "/api/v1/config", &[]) },
     Row::new("rates.get", Verb::Get, "/api/v1/rates", &[]),
     Row::new("rates.list", Verb::Get, "/api/v1/rates/busiest", &[]),
+    Row::new("user.list", Verb::Get, "/api/v1/users", &[]),
+    Row::new("user.get", Verb::Get, "/api/v1/users/{user}", USER),
+    Row::new("user.delete", Verb::Delete, "/api/v1/users/{user}", USER),
+    Row::new("acl.list", Verb::Get, "/api/v1/policies", &[]),
+    Row::new("acl.get", Verb::Get, "/api/v1/users/{user}/policies", USER),
+    Row::put("acl.put", "/api/v1/users/{user}/policies", USER, "policies"),
+    Row::new("acl.delete", Verb::Delete, "/api/v1/users/{user}/policies", USER),
     Row::new("node.info", Verb::Get, "/api/v1/node", &[]),
 ];
 

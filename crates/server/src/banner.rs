@@ -24,10 +24,13 @@ pub(crate) fn text(node: &Node, config: &Config, took: Duration, ephemeral: bool
             apogee topic create demo\n  \
             apogee send demo --body hello\n  \
             apogee receive demo --group readers --ack\n";
-    out += if config.is_open() {
-        "\nOther machines can connect, and there is no authentication: keep this in a trusted network.\n"
-    } else {
-        "\nOnly this machine can connect. `apogee --bind 0.0.0.0` lets others in, without authentication.\n"
+    out += match (config.is_open(), config.auth.enabled.unwrap_or_default()) {
+        (true, true) => "\nOther machines can connect, and must prove who they are.\n",
+        (true, false) => {
+            "\nOther machines can connect, and access control is off: keep this in a trusted network.\n"
+        }
+        (false, true) => "\nOnly this machine can connect, and must prove who it is.\n",
+        (false, false) => "\nOnly this machine can connect. To let others in, see docs/access-control.md.\n",
     };
     out
 }

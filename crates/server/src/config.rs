@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use broker::BrokerConfig;
 use grpc::GrpcConfig;
-use guard::{GuardConfig, QuotaConfig};
+use guard::{AuthConfig, GuardConfig, QuotaConfig};
 use net::{ClientAuth, ListenerConfig, NetConfig, TlsConfig};
 use remoting::RemotingConfig;
 use replica::ReplicaConfig;
@@ -43,6 +43,7 @@ pub struct Config {
     pub tls: TlsConfig,
     pub guard: GuardConfig,
     pub quota: QuotaConfig,
+    pub auth: AuthConfig,
     pub broker: BrokerConfig,
     pub replica: ReplicaConfig,
     pub store: StoreConfig,
@@ -66,7 +67,7 @@ impl Default for DataConfig {
 }
 
 /// Where to listen. A listener is `"ip:port"`, `"off"`, or a table with the keys of
-/// `listen.<name>`. By default only this machine can connect, because there is no authentication.
+/// `listen.<name>`. By default only this machine can connect, because access control is off by default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ListenConfig {
@@ -186,6 +187,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), String> {
         self.store.validate().map_err(|why| format!("store: {why}"))?;
         self.validate_listeners()?;
+        self.validate_auth()?;
         if self.net.connections_max == 0 || self.net.connections_per_ip_max == 0 {
             return Err("net: a limit of 0 connections lets nobody in; set it to at least 1".to_owned());
         }
@@ -211,6 +213,21 @@ impl Config {
         }
         if self.guard.calls_per_session_max == 0 {
             return Err("guard.calls_per_session_max is 0, so nothing could be called; set it to at least 1"
+                .to_owned());
+        }
+        Ok(())
+    }
+
+    /// Others may be let in with or without access control, but not by oversight.
+    fn validate_auth(&self) -> Result<(), String> {
+        let auth = &self.auth;
+        if auth.init_user.is_empty() != auth.init_password.0.is_empty() {
+            return Err("auth.init_user and auth.init_password go together: set both, or neither".to_owned());
+        }
+        if auth.enabled.is_none() && self.is_open() {
+            return Err("other machines can connect, and nothing is said about access control: set \
+                        auth.enabled to true (with auth.init_user and auth.init_password), or to false if \
+                        everybody who can connect may do everything"
                 .to_owned());
         }
         Ok(())

@@ -8,6 +8,7 @@
 //! Reading order: [`args`], [`serve`], [`config`], [`wiring`].
 //! What does not belong here: decisions. Every crate has its own; this one only connects them.
 
+mod access;
 pub mod args;
 mod banner;
 pub mod config;

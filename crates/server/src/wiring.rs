@@ -14,8 +14,9 @@ use anyhow::{Context, Result, anyhow};
 use base::{Budget, Doors};
 use broker::{Broker, BrokerConfig, Setup};
 use grpc::Grpc;
-use guard::{AllowAll, Guarded};
+use guard::{Access, Guarded};
 use model::Engine;
+use model::access::Authenticate;
 use net::tls::Identity;
 use net::{Bound, Listeners, Protocol, Serving, TlsMode};
 use prometheus_client::registry::Registry;
@@ -23,6 +24,7 @@ use remoting::Remoting;
 use rest::{Readiness, Rest};
 use store::Repair;
 
+use crate::access::{self, access};
 use crate::config::Config;
 use crate::memory::MemoryMetrics;
 use crate::settings::{self, NodeSettings, Targets};
@@ -56,15 +58,29 @@ impl Node {
         let broker = Broker::open(doors, &setup)
             .with_context(|| format!("cannot open the data in {}", dir.display()))?;
         broker.register_metrics(&mut registry);
-        let guarded = guard(&broker, config, doors, &mut registry);
+        let access = access(&broker, config, &mut registry)?;
+        access::make_init_user(&broker, &access, &config.auth).await?;
+        let guarded = guard(&broker, config, doors, &access, &mut registry);
         let targets = Targets { broker: Arc::clone(&broker), guarded: Arc::clone(&guarded) };
         broker.set_settings(Arc::new(NodeSettings::new(doors, configured, config, targets)?));
+        let auth: Arc<dyn Authenticate> = access;
         let engine: Arc<dyn Engine> = guarded.clone();
 
-        let remoting =
-            Remoting::new(Arc::clone(&engine), config.remoting.clone(), doors.clone(), &mut registry);
+        let remoting = Remoting::new(
+            Arc::clone(&engine),
+            Arc::clone(&auth),
+            config.remoting.clone(),
+            doors.clone(),
+            &mut registry,
+        );
         let grpc_metrics = grpc::Metrics::new(&mut registry);
-        let grpc = Grpc::new(Arc::clone(&engine), config.grpc.clone(), doors.clone(), grpc_metrics);
+        let grpc = Grpc::new(
+            Arc::clone(&engine),
+            Arc::clone(&auth),
+            config.grpc.clone(),
+            doors.clone(),
+            grpc_metrics,
+        );
         let memory = MemoryMetrics {
             config: config.clone(),
             broker: Arc::clone(&broker),
@@ -74,7 +90,8 @@ impl Node {
         let net_metrics = net::Metrics::default();
         net_metrics.register(&mut registry);
         let readiness = Readiness::default();
-        let rest = Rest::new(engine, config.rest.clone(), doors, readiness.clone(), Arc::new(registry));
+        let rest =
+            Rest::new((engine, auth), config.rest.clone(), doors, readiness.clone(), Arc::new(registry));
 
         let protocols: [Arc<dyn Protocol>; 3] = [remoting, grpc, rest];
         let serving = listeners.serve(&protocols, identity, net_metrics)?;
@@ -126,11 +143,12 @@ fn guard(
     broker: &Arc<Broker>,
     config: &Config,
     doors: &Doors,
+    access: &Arc<Access>,
     registry: &mut Registry,
 ) -> Arc<Guarded<Broker>> {
     let metrics = guard::Metrics::default();
     metrics.register(registry);
-    let (clock, permit) = (Arc::clone(&doors.clock), Arc::new(AllowAll));
+    let (clock, permit) = (Arc::clone(&doors.clock), Arc::clone(access));
     let guarded = Guarded::new(Arc::clone(broker), &config.guard, clock, permit, metrics);
     Arc::new(guarded.with_quotas(Arc::clone(broker.quotas()), &config.quota))
 }

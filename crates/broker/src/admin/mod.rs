@@ -1,5 +1,11 @@
 //! Administrative operations: one file each. The catalogue below is the only list of them.
 
+mod acl_copy;
+mod acl_delete;
+mod acl_explain;
+mod acl_get;
+mod acl_list;
+mod acl_put;
 mod client_list;
 mod config;
 mod dead_letters_resend;
@@ -23,15 +29,20 @@ mod topic_list;
 mod topic_put;
 mod transaction_end;
 mod transaction_list;
+mod user_delete;
+mod user_get;
+mod user_list;
+mod user_put;
 
 use async_trait::async_trait;
 use model::Session;
 use model::admin::{
-    Admin, AdminError, AdminOp, ClientList, ConfigGet, ConfigPut, DeadLettersResend, GroupCloneOffsets,
-    GroupDelete, GroupGet, GroupList, GroupPut, GroupReset, GroupSkip, KeyValueGet, KeyValueList,
-    KeyValuePut, LiteClient, LiteDelete, LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent,
-    NodeInfo, NodeWritesPut, OperationInfo, QuotaDelete, QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList,
-    TimerDelete, TimerList, TopicDelete, TopicGet, TopicList, TopicPut, TransactionEnd, TransactionList,
+    AclCopy, AclDelete, AclExplain, AclGet, AclList, AclPut, Admin, AdminError, AdminOp, ClientList,
+    ConfigGet, ConfigPut, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet, GroupList, GroupPut,
+    GroupReset, GroupSkip, KeyValueGet, KeyValueList, KeyValuePut, LiteClient, LiteDelete, LiteDispatch,
+    LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, NodeInfo, NodeWritesPut, OperationInfo, QuotaDelete,
+    QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList, TimerDelete, TimerList, TopicDelete, TopicGet,
+    TopicList, TopicPut, TransactionEnd, TransactionList, UserDelete, UserGet, UserList, UserPut,
 };
 use serde_json::Value;
 
@@ -111,6 +122,16 @@ catalogue!(
     QuotaDelete,
     ConfigGet,
     ConfigPut,
+    UserPut,
+    UserGet,
+    UserList,
+    UserDelete,
+    AclPut,
+    AclGet,
+    AclList,
+    AclDelete,
+    AclCopy,
+    AclExplain,
     NodeInfo,
 );
 

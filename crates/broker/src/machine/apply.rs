@@ -230,6 +230,9 @@ impl BrokerMachine {
             Catalogue::GroupDelete { id, clean_offsets } => self.apply_group_delete(views, id, clean_offsets),
             Catalogue::QuotaPut { quota } => self.apply_quota_put(views, quota),
             Catalogue::QuotaDelete { scope, name } => self.apply_quota_delete(views, scope, &name),
+            change @ (Catalogue::UserPut { .. }
+            | Catalogue::UserDelete { .. }
+            | Catalogue::PoliciesPut { .. }) => self.apply_access(views, change),
             Catalogue::KeyValue { namespace, key, value } => {
                 self.state.put_key_value(namespace.clone(), key.clone(), value);
                 self.dirty.key_values.insert((namespace, key));

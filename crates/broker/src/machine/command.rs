@@ -6,6 +6,7 @@ use model::group::OrderBy;
 use model::{GroupConfig, GroupName, Lsn, Offset, StreamId, TopicConfig, TopicName};
 use smallvec::{SmallVec, smallvec};
 
+use super::access::AccessChange;
 use super::dedup::Identity;
 use super::due::Minute;
 use super::quotas::QuotaChange;
@@ -105,6 +106,7 @@ pub enum Command {
         value: Option<String>,
     },
     Quota(QuotaChange),
+    Access(AccessChange),
     /// Changes nothing; answered after everything that was asked before.
     Barrier,
 }

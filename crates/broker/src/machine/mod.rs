@@ -12,7 +12,8 @@ use model::{Lsn, StreamId};
 use replica::{ApplyError, Decision, Machine, Proposal};
 use store::{LogReader, RecordRef, Views, ViewsReader};
 
-pub mod apply;
+pub mod access;
+mod apply;
 pub mod bytes;
 pub mod command;
 pub mod cursor;

@@ -6,6 +6,7 @@
 //! c/<group u32 BE><stream u64 BE>   cursor, see `Cursor::encode`
 //! l/, q/, y/lite              lite topics, see `lite`
 //! u/<scope>/<name>            a quota, JSON
+//! a/<user>                    JSON {config, policies}
 //! k/<namespace>\0<key>        value
 //! h/<position u64 BE>         an undecided half message, see `Half::encode`
 //! n/halves                    number of the next half message u64
@@ -172,9 +173,22 @@ impl BrokerMachine {
 
     pub(super) fn load_objects(&mut self, objects: &ViewsReader) -> Result<(), ApplyError> {
         let mut failed = None;
-        for prefix in
-            [&b"m/"[..], b"t/", b"g/", b"r/", b"d/", b"c/", b"q/", b"y/", b"k/", b"u/", b"h/", b"n/", b"w/"]
-        {
+        for prefix in [
+            &b"m/"[..],
+            b"t/",
+            b"g/",
+            b"r/",
+            b"d/",
+            b"c/",
+            b"q/",
+            b"y/",
+            b"k/",
+            b"u/",
+            b"a/",
+            b"h/",
+            b"n/",
+            b"w/",
+        ] {
             let scanned = objects.scan_objects(prefix, &mut |key, value| {
                 if failed.is_none() {
                     failed = self.load_object(key, value).err();
@@ -235,6 +249,7 @@ impl BrokerMachine {
             Some(b'u') => {
                 self.state.quotas.put(serde_json::from_slice(value).map_err(bad_json)?);
             }
+            Some(b'a') => self.load_account(key, value).map_err(|why| damaged(key, why))?,
             _ => {
                 let text = String::from_utf8_lossy(key.get(2..).unwrap_or_default()).into_owned();
                 let (namespace, name) = text.split_once('\0').ok_or_else(|| bad(Short))?;

@@ -73,6 +73,7 @@ impl BrokerMachine {
                 None => Decision::Now(Outcome::Refused(Refusal::NotFound)),
             },
             Command::Quota(change) => self.change_quota(change, proposal),
+            Command::Access(change) => self.change_access(change, proposal),
             Command::KeyValuePut { namespace, key, value } => {
                 self.change(&Catalogue::KeyValue { namespace, key, value }, proposal)
             }

@@ -20,12 +20,13 @@
 //! Offset       group u32, stream u64, offset varint, how u8 (0 commit, 1 seek, 2 start)
 //! LiteMessage  as Message; the prefix ends with parent u32, stream u64, name text
 //! LiteEnd      parent u32, count u16: { stream u64 }
-//! Topic, Group, KeyValue, Mode, Quota   JSON of the object (deletions: see the enum)
+//! Topic, Group, KeyValue, Mode, Quota, User, Policies   JSON of the object (deletions: see the enum)
 //! Half, HalfEnd, HalfCheck   see `transactions`
 //! cause        0 | 1 fired: due ms i64, position u64 | 2 settles: group u32, stream u64, offset varint
 //!              | 3 ends a half message: position u64
 //! ```
 
+use model::access::{Policy, UserConfig, UserName};
 use model::quota::{Quota, QuotaScope};
 use model::{GroupConfig, Lsn, StreamId, TopicConfig};
 use serde::{Deserialize, Serialize};
@@ -217,13 +218,45 @@ pub struct OffsetSet {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum Catalogue {
-    TopicPut { id: u32, config: TopicConfig },
-    TopicDelete { id: u32 },
-    GroupPut { id: u32, config: GroupConfig },
-    GroupDelete { id: u32, clean_offsets: bool },
-    KeyValue { namespace: String, key: String, value: Option<String> },
-    QuotaPut { quota: Quota },
-    QuotaDelete { scope: QuotaScope, name: String },
+    TopicPut {
+        id: u32,
+        config: TopicConfig,
+    },
+    TopicDelete {
+        id: u32,
+    },
+    GroupPut {
+        id: u32,
+        config: GroupConfig,
+    },
+    GroupDelete {
+        id: u32,
+        clean_offsets: bool,
+    },
+    KeyValue {
+        namespace: String,
+        key: String,
+        value: Option<String>,
+    },
+    UserPut {
+        user: UserName,
+        config: UserConfig,
+    },
+    UserDelete {
+        user: UserName,
+    },
+    /// All policies of a user.
+    PoliciesPut {
+        user: UserName,
+        policies: Vec<Policy>,
+    },
+    QuotaPut {
+        quota: Quota,
+    },
+    QuotaDelete {
+        scope: QuotaScope,
+        name: String,
+    },
 }
 
 impl Cause {

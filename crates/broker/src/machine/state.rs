@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use hashbrown::HashMap;
+use model::access::Accounts;
 use model::quota::QuotaBook;
 use model::{GroupConfig, GroupName, QueueId, StreamId, TopicConfig, TopicName};
 use parking_lot::{Mutex, RwLock};
@@ -94,6 +95,8 @@ pub struct State {
     lite_counts: RwLock<BTreeMap<u32, u64>>,
     /// Who may send and receive how much.
     pub quotas: Arc<QuotaBook>,
+    /// Users and their policies.
+    pub accounts: Arc<Accounts>,
     pub dedup_metrics: DedupMetrics,
 }
 
@@ -106,6 +109,7 @@ impl Default for State {
             halves: Mutex::default(),
             lite_counts: RwLock::default(),
             quotas: Arc::default(),
+            accounts: Arc::default(),
             dedup_metrics: DedupMetrics::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! The verbs over a real store in a temporary folder; each module has a part of them.
 #![expect(clippy::disallowed_methods, reason = "tests run on the real runtime")]
 
+mod access;
 mod bench;
 mod filters;
 mod kinds;

@@ -18,7 +18,7 @@ pub(crate) async fn assignment(
     let session = call.session_at(request.endpoints.as_ref());
     let node = &call.node;
     let route = node.engine.route(&session, &topic).await?;
-    let config = node.groups.get(&*node.engine, &session, &group, node.now_ms()).await?;
+    let config = node.groups.get(&*node.engine, &group, node.now_ms()).await?;
     let ordered = config.is_some_and(|config| config.ordered);
     let permission = permission(route.config.permission);
     let mut assignments = Vec::new();

@@ -148,7 +148,7 @@ fn wait_ms(call: &Call, request: &ReceiveMessageRequest) -> Result<i64, Refusal>
 
 async fn config(call: &Call, group: &GroupName) -> Option<Arc<GroupConfig>> {
     let node = &call.node;
-    match node.groups.get(&*node.engine, &call.session, group, node.now_ms()).await {
+    match node.groups.get(&*node.engine, group, node.now_ms()).await {
         Ok(config) => config,
         Err(error) => {
             debug!(%group, %error, "the configuration of a group cannot be read: the defaults apply");

@@ -28,9 +28,11 @@ pub(crate) enum Field {
     ClientId,
     Language,
     ClientVersion,
+    Authorization,
+    DateTime,
 }
 
-const FIELDS: usize = Field::ClientVersion as usize + 1;
+const FIELDS: usize = Field::DateTime as usize + 1;
 
 impl Field {
     fn of(name: &[u8]) -> Option<Self> {
@@ -44,6 +46,8 @@ impl Field {
             b"x-mq-client-id" => Self::ClientId,
             b"x-mq-language" => Self::Language,
             b"x-mq-client-version" => Self::ClientVersion,
+            b"authorization" => Self::Authorization,
+            b"x-mq-date-time" => Self::DateTime,
             _ => return None,
         })
     }

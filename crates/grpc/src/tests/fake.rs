@@ -264,12 +264,12 @@ impl Membership for Fake {
         self.note(Done::Disconnected(session));
     }
 
-    async fn members(&self, _session: &Session, _group: &GroupName) -> Vec<Member> {
-        Vec::new()
+    async fn members(&self, _session: &Session, _group: &GroupName) -> Result<Vec<Member>, MemberError> {
+        Ok(Vec::new())
     }
 
-    async fn producers(&self, _session: &Session, _group: &GroupName) -> Vec<Member> {
-        Vec::new()
+    async fn producers(&self, _session: &Session, _group: &GroupName) -> Result<Vec<Member>, MemberError> {
+        Ok(Vec::new())
     }
 
     async fn lock(&self, _session: &Session, _request: LockQueues) -> Result<Vec<TopicQueue>, MemberError> {

@@ -71,7 +71,13 @@ impl Running {
         let engine = Arc::new(engine);
         let clock = Arc::new(HandClock(AtomicI64::new(1_000_000)));
         let doors = Doors { clock: clock.clone(), ..Doors::system() };
-        let grpc = Grpc::new(engine.clone(), config, doors.clone(), Metrics::default());
+        let grpc = Grpc::new(
+            engine.clone(),
+            Arc::new(model::access::Open),
+            config,
+            doors.clone(),
+            Metrics::default(),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let port = listener.local_addr().expect("bound").port();
         let drain = Drain::new();

@@ -1,6 +1,7 @@
 //! What the layer adds to an engine: refusals, limits, counts.
 #![expect(clippy::disallowed_methods, reason = "tests run in real time")]
 
+mod access;
 mod quotas;
 mod stub;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use base::SystemClock;
 use guard::{Action, AllowAll, GuardConfig, Guarded, Metrics, Permit};
 use model::admin::AdminPermission;
+use model::membership::MemberError;
 use model::verbs::{AckError, Publish, PublishError, QueueChoice, RouteError};
 use model::{Admin, AdminError, Membership, Messaging, NewMessage, Properties, Receipt, Session, TopicName};
 use prometheus_client::registry::Registry;
@@ -76,7 +78,8 @@ async fn a_drain_lets_only_ends_pass() {
     assert!(matches!(refused, Err(RouteError::Unavailable(_))));
     let acked = rig.guarded.ack(&session, vec![receipt()]).await;
     assert!(matches!(acked.as_slice(), [Err(AckError::Stale)]), "the engine answered: {acked:?}");
-    assert!(rig.guarded.members(&session, &receipt().group).await.is_empty());
+    let members = rig.guarded.members(&session, &receipt().group).await;
+    assert!(matches!(members, Err(MemberError::Unavailable(_))), "{members:?}");
 }
 
 #[tokio::test]
@@ -164,7 +167,7 @@ struct OnlyReading;
 impl Permit for OnlyReading {
     fn may(&self, _session: &Session, action: Action<'_>) -> Result<(), String> {
         match action {
-            Action::Admin { permission: AdminPermission::Write, operation } => {
+            Action::Admin { permission: AdminPermission::Write, operation, .. } => {
                 Err(format!("{operation} writes"))
             }
             _ => Ok(()),

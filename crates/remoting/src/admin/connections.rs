@@ -66,7 +66,7 @@ struct Producers<'a> {
 
 pub(super) async fn consumers(link: &Link, request: &Command) -> Answer {
     let group = GroupName::new(request.fields.required("consumerGroup")?)?;
-    let members = link.engine().members(&link.session, &group).await;
+    let members = link.engine().members(&link.session, &group).await?;
     let Some(consumer) = members.iter().find_map(|member| member.consumer.as_ref()) else {
         let remark = format!("the consumer group[{group}] not online");
         return Err(Failure::new(response::CONSUMER_NOT_ONLINE, remark));
@@ -113,7 +113,7 @@ fn subscriptions(consumer: &ConsumerBeat) -> BTreeMap<&str, SubscriptionBody<'_>
 
 pub(super) async fn producers(link: &Link, request: &Command) -> Answer {
     let group = GroupName::new(request.fields.required("producerGroup")?)?;
-    let members = link.engine().producers(&link.session, &group).await;
+    let members = link.engine().producers(&link.session, &group).await?;
     if members.is_empty() {
         return Err(Failure::new(response::SYSTEM_ERROR, format!("the producer group[{group}] not exist")));
     }

@@ -66,7 +66,7 @@ pub(super) async fn query(link: &Link, request: &Command) -> Answer {
     let group =
         fields.get("consumerGroup").filter(|name| !name.is_empty()).map(GroupName::new).transpose()?;
     let members = match &group {
-        Some(group) => link.engine().members(&link.session, group).await,
+        Some(group) => link.engine().members(&link.session, group).await?,
         None => Vec::new(),
     };
     let subscription = newest_subscription(&members, &topic);

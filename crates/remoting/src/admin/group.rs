@@ -6,7 +6,7 @@ use model::admin::{
     self, AdminError, GroupDelete, GroupDeleteRequest, GroupDescription, GroupGet, GroupList, GroupPut,
     GroupPutRequest, GroupRequest, ListRequest,
 };
-use model::{GroupConfig, GroupName, RetryPolicy};
+use model::{GroupConfig, GroupName, RetryPolicy, Session};
 use serde::{Deserialize, Serialize};
 
 use crate::code::response;
@@ -186,7 +186,7 @@ async fn put_one(link: &Link, mut body: GroupBody) -> Answer {
     let changes = body.attributes.take().unwrap_or_default();
     let mut config = body.config()?;
     let ask = GroupRequest { group: config.name.clone() };
-    if let Ok(before) = admin::run::<GroupGet>(link.engine(), &link.session, ask).await {
+    if let Ok(before) = admin::run::<GroupGet>(link.engine(), &Session::internal(), ask).await {
         config.attributes = before.config.attributes;
     }
     for (key, value) in changes {

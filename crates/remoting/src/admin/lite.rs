@@ -7,7 +7,7 @@ use model::admin::{LiteClient, LiteDispatch, LiteGet, LiteGroup, LiteNode, LiteP
 use model::lite::{
     LiteClientRequest, LiteDispatchRequest, LiteGroupRequest, LiteLag, LiteParentRequest, LiteTopicRequest,
 };
-use model::{AdminError, GroupName, TopicConfig, TopicName};
+use model::{AdminError, GroupName, Session, TopicConfig, TopicName};
 use serde::Serialize;
 
 use crate::code::response;
@@ -129,7 +129,7 @@ async fn run<O: AdminOp>(link: &Link, request: O::Request) -> Result<O::Response
 /// The configuration of a parent of lite topics, or the refusal of the Java server.
 pub(crate) async fn parent(link: &Link, name: &str) -> Result<TopicConfig, Failure> {
     let topic = TopicName::new(name)?;
-    let found = admin::run::<TopicGet>(link.engine(), &link.session, TopicRequest { topic }).await;
+    let found = admin::run::<TopicGet>(link.engine(), &Session::internal(), TopicRequest { topic }).await;
     let found = found.map_err(|error| match error {
         AdminError::NotFound(_) => {
             Failure::new(response::TOPIC_NOT_EXIST, format!("Topic [{name}] not exist."))
@@ -145,7 +145,7 @@ pub(crate) async fn parent(link: &Link, name: &str) -> Result<TopicConfig, Failu
 
 async fn bound_topic(link: &Link, group: &GroupName) -> Result<Option<String>, Failure> {
     let request = GroupRequest { group: group.clone() };
-    let found = admin::run::<GroupGet>(link.engine(), &link.session, request).await;
+    let found = admin::run::<GroupGet>(link.engine(), &Session::internal(), request).await;
     let found = found.map_err(|error| match error {
         AdminError::NotFound(_) => {
             Failure::new(response::SUBSCRIPTION_GROUP_NOT_EXIST, format!("Group [{group}] not exist."))

@@ -1,6 +1,7 @@
 //! Operations of administrators (`mqadmin`, the dashboard, and clients that make topics): the
 //! second table of codes. Each runs an operation of [`model::admin`] under its 4.x code.
 
+mod access;
 mod config;
 mod connections;
 mod consume_queue;
@@ -79,6 +80,15 @@ pub(crate) async fn operate(link: &Arc<Link>, request: &Command) -> Answer {
         code::GET_LITE_CLIENT_INFO => lite::client(link, request).await,
         code::GET_LITE_GROUP_INFO => lite::group(link, request).await,
         code::TRIGGER_LITE_DISPATCH => lite::dispatch(link, request).await,
+        code::AUTH_CREATE_USER => access::create_user(link, request).await,
+        code::AUTH_UPDATE_USER => access::update_user(link, request).await,
+        code::AUTH_DELETE_USER => access::delete_user(link, request).await,
+        code::AUTH_GET_USER => access::get_user(link, request).await,
+        code::AUTH_LIST_USER => access::list_users(link, request).await,
+        code::AUTH_CREATE_ACL | code::AUTH_UPDATE_ACL => access::put_acl(link, request).await,
+        code::AUTH_DELETE_ACL => access::delete_acl(link, request).await,
+        code::AUTH_GET_ACL => access::get_acl(link, request).await,
+        code::AUTH_LIST_ACL => access::list_acls(link, request).await,
         code::PUT_KV_CONFIG => key_value::put(link, request).await,
         code::GET_KV_CONFIG => key_value::get(link, request).await,
         code::DELETE_KV_CONFIG => key_value::delete(link, request).await,

@@ -124,7 +124,7 @@ pub(super) async fn of_all_groups(link: &Link) -> Answer {
 pub(super) async fn subscription(link: &Link, request: &Command) -> Answer {
     let group = GroupName::new(request.fields.required("group")?)?;
     let topic = TopicName::new(request.fields.required("topic")?)?;
-    let members = link.engine().members(&link.session, &group).await;
+    let members = link.engine().members(&link.session, &group).await?;
     let body = Subscribed {
         group: group.as_str(),
         subscription_data: newest_subscription(&members, &topic).map(connections::SubscriptionBody::from),

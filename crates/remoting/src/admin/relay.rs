@@ -39,7 +39,7 @@ pub(super) async fn consume_directly(link: &Link, request: &Command) -> Answer {
 async fn call(link: &Link, request: &Command, told: Command) -> Answer {
     let group = GroupName::new(request.fields.required("consumerGroup")?)?;
     let client = request.fields.required("clientId")?;
-    let members = link.engine().members(&link.session, &group).await;
+    let members = link.engine().members(&link.session, &group).await?;
     let is_member = members.iter().any(|member| member.client_id == client);
     let target = link.server.client(client).filter(|_| is_member);
     let target = target.ok_or_else(|| offline(format!("The Consumer <{group}> <{client}> not online")))?;
@@ -58,7 +58,7 @@ pub(super) async fn consumer_status(link: &Arc<Link>, request: &Command) -> Answ
     let topic = TopicName::new(fields.required("topic")?)?;
     let only = fields.get("clientAddr").filter(|client| !client.is_empty());
     let mut tables = Vec::new();
-    for member in link.engine().members(&link.session, &group).await {
+    for member in link.engine().members(&link.session, &group).await? {
         let wanted = only.is_none_or(|client| client == member.client_id);
         let Some(target) = link.server.client(&member.client_id).filter(|_| wanted) else { continue };
         let ask = Fields::new().with("topic", &topic).with("group", &group);

@@ -6,7 +6,7 @@ use model::admin::{
     self, ListRequest, TopicDelete, TopicDescription, TopicGet, TopicList, TopicPut, TopicPutRequest,
     TopicRequest,
 };
-use model::{Permission, TopicConfig, TopicName};
+use model::{Permission, Session, TopicConfig, TopicName};
 use serde::{Deserialize, Serialize};
 
 use crate::code::{request as code, response};
@@ -126,7 +126,7 @@ async fn put_one<'a>(link: &Link, wish: Wish, changes: impl Iterator<Item = &'a 
         return Err(Failure::new(response::INVALID_PARAMETER, remark));
     }
     let ask = TopicRequest { topic: name.clone() };
-    let before = admin::run::<TopicGet>(link.engine(), &link.session, ask).await.ok();
+    let before = admin::run::<TopicGet>(link.engine(), &Session::internal(), ask).await.ok();
     let mut attributes = before.map(|description| description.config.attributes).unwrap_or_default();
     change_attributes(&mut attributes, changes);
     let config = TopicConfig {

@@ -22,7 +22,7 @@ struct ConsumerList {
 
 pub(super) async fn list(link: &Arc<Link>, request: &Command) -> Answer {
     let group = GroupName::new(request.fields.required("consumerGroup")?)?;
-    let members = link.engine().members(&link.session, &group).await;
+    let members = link.engine().members(&link.session, &group).await?;
     if members.is_empty() {
         return Err(Failure::new(response::SYSTEM_ERROR, format!("no consumer for this group, {group}")));
     }

@@ -35,6 +35,7 @@ use crate::error::Failure;
 use crate::frame::{Body, Command};
 use crate::header::Fields;
 use crate::link::Link;
+use crate::signature;
 
 /// What an operation answers.
 pub(crate) type Answer = Result<Command, Failure>;
@@ -77,7 +78,10 @@ pub(crate) const fn waits(request: i32) -> bool {
 
 /// Runs a request; `None` if it wants, or gets, no answer.
 pub(crate) async fn handle(link: Arc<Link>, request: Command) -> Option<Command> {
-    let outcome = operate(&link, &request).await;
+    let outcome = match known(&link, &request) {
+        Ok(link) => operate(&link, &request).await,
+        Err(failure) => Err(failure),
+    };
     if let Err(failure) = &outcome {
         tracing::debug!(session = ?link.session, request = request.code, code = failure.code, remark = %failure.remark, "refused");
     }
@@ -89,6 +93,17 @@ pub(crate) async fn handle(link: Arc<Link>, request: Command) -> Option<Command>
         Ok(None) => None,
         Err(failure) => Some(refuse(request.opaque, failure)),
     }
+}
+
+/// The connection as its user, where users must prove who they are: each request is signed by itself.
+fn known(link: &Arc<Link>, request: &Command) -> Result<Arc<Link>, Failure> {
+    let auth = &*link.server.auth;
+    if !auth.is_required() {
+        return Ok(Arc::clone(link));
+    }
+    let user = signature::signer(request, auth)
+        .map_err(|stranger| Failure::new(response::NO_PERMISSION, stranger.to_string()))?;
+    Ok(link.of_user(user))
 }
 
 /// The table of operations. Hot ones first; what it does not list is looked up among the

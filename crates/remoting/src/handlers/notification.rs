@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use model::admin::{self, GroupGet, GroupRequest};
 use model::verbs::{OffsetAnswer, OffsetQuestion};
-use model::{GroupName, QueueId, TopicName};
+use model::{GroupName, QueueId, Session, TopicName};
 
 use crate::error::Failure;
 use crate::frame::{Body, Command};
@@ -57,7 +57,7 @@ async fn has_messages(
         }
     }
     let ask = GroupRequest { group: group.clone() };
-    let described = admin::run::<GroupGet>(link.engine(), &link.session, ask).await;
+    let described = admin::run::<GroupGet>(link.engine(), &Session::internal(), ask).await;
     let retry = TopicName::receive_retry_of(group, topic);
     let waiting = |d: admin::GroupDescription| {
         d.progress.iter().any(|p| p.topic == retry && p.next_offset < p.max_offset)

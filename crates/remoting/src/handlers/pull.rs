@@ -101,7 +101,7 @@ async fn wanted(
     if let Some(filter) = link.subscription(group, topic) {
         return Ok(filter);
     }
-    let members = link.engine().members(&link.session, group).await;
+    let members = link.engine().members(&link.session, group).await?;
     newest_subscription(&members, topic).map(|subscription| subscription.filter.clone()).ok_or_else(|| {
         Failure::new(
             response::SUBSCRIPTION_NOT_EXIST,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use model::verbs::PublishedMessage;
-use model::{Endpoint, properties};
+use model::{Endpoint, Session, properties};
 
 use crate::code::{push, response};
 use crate::error::Failure;
@@ -79,7 +79,8 @@ fn push_fields(link: &Link, header: &SendHeader<'_>, target: &Link) -> Result<Fi
 async fn store(link: &Link, request: &Command, header: &SendHeader<'_>) -> Option<PublishedMessage> {
     let message = header.message(link, request).ok()?;
     let publish = header.publish(header.topic().ok()?, vec![message]).ok()?;
-    match link.engine().publish(&link.session, publish).await {
+    // Who may answer is not asked: the asker wants one.
+    match link.engine().publish(&Session::internal(), publish).await {
         Ok(published) => published.entries.into_iter().next(),
         Err(error) => {
             tracing::debug!(%error, "a reply was not stored");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use model::admin::{self, GroupGet, GroupRequest};
 use model::message::NewMessage;
 use model::verbs::{AutoCreate, Publish, QueueChoice};
-use model::{GroupName, Properties, TopicName, properties};
+use model::{GroupName, Properties, Session, TopicName, properties};
 
 use crate::code::VERSION_SENDS_MAX_RECONSUME_TIMES;
 use crate::code::response;
@@ -86,7 +86,7 @@ fn as_dead_letter(told: &mut Properties) {
 
 async fn group_retries(link: &Link, group: &GroupName) -> Result<i64, Failure> {
     let ask = GroupRequest { group: group.clone() };
-    let found = admin::run::<GroupGet>(link.engine(), &link.session, ask).await;
+    let found = admin::run::<GroupGet>(link.engine(), &Session::internal(), ask).await;
     let missing = |error| Failure::from(error).coded(response::SUBSCRIPTION_GROUP_NOT_EXIST);
     Ok(i64::from(found.map_err(missing)?.config.retry_max_times))
 }

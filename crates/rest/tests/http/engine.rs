@@ -127,11 +127,11 @@ impl Membership for Fake {
     }
     async fn leave(&self, _: &Session, _: &str, _: LeaveScope) {}
     fn disconnected(&self, _: SessionId) {}
-    async fn members(&self, _: &Session, _: &GroupName) -> Vec<Member> {
-        Vec::new()
+    async fn members(&self, _: &Session, _: &GroupName) -> Result<Vec<Member>, MemberError> {
+        Ok(Vec::new())
     }
-    async fn producers(&self, _: &Session, _: &GroupName) -> Vec<Member> {
-        Vec::new()
+    async fn producers(&self, _: &Session, _: &GroupName) -> Result<Vec<Member>, MemberError> {
+        Ok(Vec::new())
     }
     async fn lock(&self, _: &Session, _: LockQueues) -> Result<Vec<TopicQueue>, MemberError> {
         Err(MemberError::Unavailable(no()))

@@ -25,7 +25,13 @@ fn rig() -> Rig {
     let readiness = Readiness::default();
     let config = RestConfig::default();
     let registry = Arc::new(Registry::default());
-    let rest = Rest::new(Arc::new(Fake::default()), config, &Doors::system(), readiness.clone(), registry);
+    let rest = Rest::new(
+        (Arc::new(Fake::default()), Arc::new(model::access::Open)),
+        config,
+        &Doors::system(),
+        readiness.clone(),
+        registry,
+    );
     Rig { rest, readiness, drain: Drain::new() }
 }
 

@@ -42,6 +42,8 @@ fn a_file_changes_only_what_it_says() {
         flush = \"async\"
         [store]
         retention_ms = 0
+        [auth]
+        enabled = false
     ";
     let config = from(text, &[]).expect("legal");
     assert_eq!(config.listen.broker.address, address("0.0.0.0:10911"));
@@ -110,7 +112,8 @@ fn variables_of_others_are_passed_over() {
 fn the_command_line_wins_over_all() {
     let overrides =
         Overrides { data_dir: Some("/elsewhere".into()), bind: Some(Ipv4Addr::UNSPECIFIED.into()) };
-    let variables = [("APOGEE_DATA_DIR".to_owned(), "/data".to_owned())];
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let variables = [variable("APOGEE_DATA_DIR", "/data"), variable("APOGEE_AUTH_ENABLED", "false")];
     let config = load(None, variables, &overrides).expect("legal");
     assert_eq!(config.data.dir, PathBuf::from("/elsewhere"));
     assert_eq!(config.listen.namesrv.address, address("0.0.0.0:9876"));
@@ -134,6 +137,8 @@ fn mistakes_are_told_with_their_place() {
         ("[listen]\nbroker=\"off\"\nnamesrv=\"off\"\ngrpc=\"off\"\nhttp=\"off\"", "all listeners are off"),
         ("[store]\nsegment_bytes = 1", "store: segment_bytes is 1"),
         ("[net]\ndrain_ms = 1", "net.drain_ms is 1"),
+        ("[listen]\nbroker = \"0.0.0.0:10911\"", "nothing is said about access control"),
+        ("[auth]\ninit_user = \"root\"", "go together"),
     ];
     for (text, part) in cases {
         let told = refused(text, &[]);
@@ -143,4 +148,13 @@ fn mistakes_are_told_with_their_place() {
     let told = refused("", &[("APOGEE_STORE_SEGMENT_BITES", "1")]);
     assert!(told.contains("segment_bites") && told.contains("environment"), "{told}");
     assert!(refused("", &[("APOGEE_LISTEN_HTTP", "nowhere")]).contains("environment"));
+}
+
+#[test]
+fn passwords_are_read_as_they_are_and_never_written() {
+    let variables = [("APOGEE_AUTH_INIT_USER", "root"), ("APOGEE_AUTH_INIT_PASSWORD", "0123")];
+    let config = from("[auth]\nenabled = true", &variables).expect("legal");
+    assert_eq!((config.auth.enabled, config.auth.init_password.0.as_str()), (Some(true), "0123"));
+    let written = toml::to_string(&config).expect("writable");
+    assert!(!written.contains("0123") && !format!("{config:?}").contains("0123"));
 }
