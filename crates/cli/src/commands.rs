@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod acl;
 pub(crate) mod admin;
 pub(crate) mod group;
 pub(crate) mod lite;
@@ -8,6 +9,7 @@ pub(crate) mod send;
 pub(crate) mod timer;
 pub(crate) mod topic;
 pub(crate) mod transaction;
+pub(crate) mod user;
 
 /// Splits `key=value`.
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
@@ -28,6 +30,8 @@ pub(crate) struct Server {
     host: String,
     port: u16,
     tls: Option<TlsConnector>,
+    /// What proves who calls.
+    authorization: Option<String>,
     connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
 
@@ -68,7 +72,14 @@ impl Server {
         let port = uri.port_u16().unwrap_or(default_port);
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
-        Ok(Self { authority, host, port, tls, connection: Mutex::new(None) })
+        Ok(Self { authority, host, port, tls, authorization: None, connection: Mutex::new(None) })
+    }
+
+    /// With a user and its password.
+    pub(crate) fn called_by(mut self, caller: Option<(&str, &str)>) -> Self {
+        self.authorization =
+            caller.map(|(user, password)| format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
+        self
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
@@ -96,6 +107,9 @@ impl Server {
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let mut builder = Request::builder().method(method).uri(path).header("host", &self.authority);
+        if let Some(authorization) = &self.authorization {
+            builder = builder.header("authorization", authorization);
+        }
         let mut bytes = Bytes::new();
         if let Some(body) = body {
             builder = builder.header("content-type", "application/json");

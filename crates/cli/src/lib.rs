@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::commands::{admin, group, lite, receive, send, timer, topic, transaction};
+use crate::commands::{acl, admin, group, lite, receive, send, timer, topic, transaction, user};
 use crate::http::Server;
 use crate::output::Format;
 
@@ -72,6 +72,20 @@ pub enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Make, change, list and delete users
+    User {
+        #[command(subcommand)]
+        command: user::Command,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Say what users may do, and ask what they may
+    Acl {
+        #[command(subcommand)]
+        command: acl::Command,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Send messages
     Send {
         #[command(flatten)]
@@ -117,6 +131,18 @@ pub struct Common {
     /// Certificate to trust, PEM, for https (self-signed: tls/server.crt in the data folder)
     #[arg(long, global = true, value_name = "FILE", env = "APOGEE_CA", hide_env_values = true)]
     pub ca: Option<PathBuf>,
+    /// User to call as, where access control is on
+    #[arg(long = "as", global = true, value_name = "USER", env = "APOGEE_USER")]
+    pub caller: Option<String>,
+    /// Password of that user; better set in the environment
+    #[arg(
+        long = "as-password",
+        global = true,
+        value_name = "PASSWORD",
+        env = "APOGEE_PASSWORD",
+        hide_env_values = true
+    )]
+    pub caller_password: Option<String>,
     /// Print JSON instead of tables
     #[arg(long, global = true)]
     pub json: bool,
@@ -125,7 +151,9 @@ pub struct Common {
 impl Common {
     fn connect(&self) -> Result<(Server, Format)> {
         let format = if self.json { Format::Json } else { Format::Text };
-        Ok((Server::new(&self.server, self.ca.as_deref())?, format))
+        let caller = self.caller.as_deref();
+        let caller = caller.map(|user| (user, self.caller_password.as_deref().unwrap_or_default()));
+        Ok((Server::new(&self.server, self.ca.as_deref())?.called_by(caller), format))
     }
 }
 
@@ -158,6 +186,14 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Admin { call, watch, common } => {
             let (server, format) = common.connect()?;
             admin::run(&server, format, call, watch).await?;
+        }
+        Command::User { command, common } => {
+            let (server, format) = common.connect()?;
+            user::run(&server, format, command).await?;
+        }
+        Command::Acl { command, common } => {
+            let (server, format) = common.connect()?;
+            acl::run(&server, format, command).await?;
         }
         Command::Send { args, common } => {
             let (server, format) = common.connect()?;

@@ -22,6 +22,14 @@ pub(crate) fn json(value: &Value) {
     line(&serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
+/// Says that something is done; to programs, that nothing went wrong.
+pub(crate) fn done(format: Format, text: &str) {
+    match format {
+        Format::Text => line(text),
+        Format::Json => json(&Value::Object(serde_json::Map::new())),
+    }
+}
+
 /// A table without frames, which also survives `grep` and `awk`.
 pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut builder = Builder::default();

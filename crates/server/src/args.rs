@@ -128,6 +128,12 @@ mod tests {
             "topic describe %DLQ%g",
             "group create g --ordered true --retries 3",
             "group delete g --clean-offsets",
+            "user create alice --secret s --kind super --as root",
+            "user update alice --status disable",
+            "acl put alice Topic:orders-* Pub,Sub --source 10.0.0.0/8 --deny",
+            "acl grant alice operator --namespace eu",
+            "acl explain alice Pub Topic:orders --from 10.0.0.1",
+            "acl import plain_acl.yml",
             "send t -b hello -t tag -k k1 --key k2 -p a=b --delay 30s -n 5 --server http://h:1",
             "receive t -g g -n 10 -w 1m --ack --tags a",
             "bench --protocol grpc --mode endtoend --threads 2 --in-flight 4 --size 64 --rate 100 -d 5s",
@@ -152,6 +158,9 @@ mod tests {
             "admin topic.put",
             "admin nonsense",
             "bench --size 1",
+            "acl put alice Queue:q Pub",
+            "acl put alice Topic:t",
+            "user create a:b",
             "nonsense",
         ];
         for line in illegal {

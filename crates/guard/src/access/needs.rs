@@ -145,6 +145,8 @@ const OPERATIONS: &[(&str, &[Need])] = {
         ("lite.client", &[(Topic, "/topic", GET), (Group, "/group", GET)]),
         ("lite.group", &[(Group, "/group", GET)]),
         ("lite.dispatch", &[(Group, "/group", UPDATE)]),
+        ("rates.get", &[(Topic, "/topic", GET), (Group, "/group", GET)]),
+        ("transaction.list", &[(Topic, "/topic", GET)]),
         ("node.info", &[]),
     ]
 };
@@ -156,18 +158,21 @@ fn administer(
     cluster: &str,
     ask: &mut Ask<'_>,
 ) -> Result<(), String> {
-    let Some((_, needs)) = OPERATIONS.iter().find(|(name, _)| *name == operation) else {
-        let actions = match permission {
-            AdminPermission::Read => GET,
-            AdminPermission::Write => UPDATE,
-        };
-        return ask(ResourceKind::Cluster, cluster, actions);
-    };
-    for (kind, field, actions) in *needs {
-        // What names nothing is refused by the operation itself.
+    let needs = OPERATIONS.iter().find(|(name, _)| *name == operation).map(|(_, needs)| *needs);
+    if needs.is_some_and(<[Need]>::is_empty) {
+        return Ok(());
+    }
+    let mut is_named = false;
+    for (kind, field, actions) in needs.unwrap_or_default() {
         if let Some(name) = request.pointer(field).and_then(Value::as_str) {
+            is_named = true;
             ask(*kind, name, *actions)?;
         }
     }
-    Ok(())
+    // What names nothing is about all.
+    let actions = match permission {
+        AdminPermission::Read => GET,
+        AdminPermission::Write => UPDATE,
+    };
+    if is_named { Ok(()) } else { ask(ResourceKind::Cluster, cluster, actions) }
 }

@@ -18,6 +18,7 @@ pub struct UserPutRequest {
     /// The password under the node's key. The guard puts it in the place of the password, so that
     /// nothing behind it sees that; from outside it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub sealed: Option<String>,
     #[serde(default)]
     pub kind: Option<UserKind>,
@@ -60,6 +61,7 @@ pub struct UserDescription {
     pub password: Option<String>,
     /// For the guard, which takes it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub sealed: Option<String>,
 }
 

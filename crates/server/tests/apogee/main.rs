@@ -1,6 +1,7 @@
 //! The binary and the wiring, from outside: start, serve every protocol, drain, start again.
 #![expect(clippy::disallowed_methods, reason = "tests over real sockets and processes run in real time")]
 
+mod access;
 mod bad_input;
 mod binary;
 mod node;

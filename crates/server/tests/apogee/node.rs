@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use base::Doors;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use model::admin::{NodeInfo, TopicPut};
 use remoting::client::{Client, Outgoing, Pull};
 use server::config::Config;
@@ -42,9 +44,22 @@ pub(super) async fn get(address: SocketAddr, path: &str) -> String {
 }
 
 pub(super) async fn post(address: SocketAddr, path: &str, body: &str) -> String {
+    post_as(address, path, body, None).await
+}
+
+/// With basic authentication, if a user is named.
+pub(super) async fn post_as(
+    address: SocketAddr,
+    path: &str,
+    body: &str,
+    caller: Option<(&str, &str)>,
+) -> String {
     let len = body.len();
+    let proof = caller.map_or_else(String::new, |(user, password)| {
+        format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("{user}:{password}")))
+    });
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len}\r\n\r\n"
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len}\r\n{proof}\r\n"
     );
     http(address, &(head + body)).await
 }

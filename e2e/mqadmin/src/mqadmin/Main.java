@@ -13,6 +13,7 @@ public final class Main {
         Groups.addTo(harness);
         Messages.addTo(harness);
         Brokers.addTo(harness);
+        Access.addTo(harness);
         harness.run();
     }
 }
