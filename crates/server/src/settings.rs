@@ -186,6 +186,8 @@ fn laid_over(configured: &Config, changes: Table) -> Result<Config> {
     let mut whole = Table::try_from(configured).context("the configuration cannot be written")?;
     merge(&mut whole, changes);
     let mut config: Config = whole.try_into()?;
+    // Passwords are not written out, and nothing here changes while the node runs.
+    config.auth.clone_from(&configured.auth);
     config.store.retention_ms = config.store.retention_ms.filter(|ms| *ms != 0);
     config.store.retention_bytes = config.store.retention_bytes.filter(|bytes| *bytes != 0);
     config.validate().map_err(|why| anyhow!(why))?;
