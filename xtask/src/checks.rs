@@ -1,7 +1,7 @@
 //! Every check of the project in one command, cheapest first; the first failure ends it.
 use crate::{
     CASES_AT_ONCE, E2eOptions, KillOptions, ServerKind, SqlOptions, TestOptions, e2e, kill, openapi, paths,
-    process, sql,
+    process, soak, sql,
 };
 use anyhow::Result;
 use std::process::{Command, ExitCode};
@@ -67,7 +67,12 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
         return Ok(verdict);
     }
     announce("transactions under kills");
-    kill::run(&KillOptions { transactions: Some(TRANSACTIONS), ..killing })
+    let verdict = kill::run(&KillOptions { transactions: Some(TRANSACTIONS), ..killing })?;
+    if verdict != ExitCode::SUCCESS {
+        return Ok(verdict);
+    }
+    announce("memory under full load");
+    soak::run(&soak::Options::short("dev"))
 }
 
 fn cargo(name: &str, arguments: &[&str]) -> Result<()> {

@@ -51,6 +51,12 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// What the checks run: two rounds.
+    pub(crate) fn short(profile: &str) -> Self {
+        let profile = profile.to_owned();
+        Self { minutes: 0, seconds: Some(20), round_seconds: 10, budget_mib: 256, profile, binary: None }
+    }
+
     fn duration(&self) -> Duration {
         Duration::from_secs(self.seconds.unwrap_or(self.minutes * 60))
     }

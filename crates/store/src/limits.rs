@@ -23,6 +23,8 @@ pub const COLD_BLOCK_BYTES: usize = 64 * 1024;
 /// Blocks that are kept for the next reader take no more than this, nor than half of the room for cold
 /// reads.
 pub const COLD_BLOCKS_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a cold read has brought is given up for others after this time if its reader has not come for it.
+pub const UNTAKEN_READ_MS: u64 = 10;
 /// Segment files kept open for reading at once; the rest are opened on demand.
 pub const OPEN_SEGMENTS_MAX: usize = 128;
 /// Trimmed segments kept for reuse: one to roll into, one in reserve for a full disk.

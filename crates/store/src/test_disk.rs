@@ -291,7 +291,7 @@ impl DiskFile for TestFile {
     }
 }
 
-/// Time that moves only by being asked.
+/// Time that moves only by being asked, and by sleeping.
 #[derive(Default)]
 pub(crate) struct TestClock(AtomicU64);
 
@@ -304,8 +304,9 @@ impl Clock for TestClock {
         std::time::Duration::from_micros(self.0.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn sleep(&self, _duration: std::time::Duration) -> futures::future::BoxFuture<'static, ()> {
-        Box::pin(std::future::ready(()))
+    fn sleep(&self, duration: std::time::Duration) -> futures::future::BoxFuture<'static, ()> {
+        self.0.fetch_add(duration.as_micros() as u64, Ordering::Relaxed);
+        Box::pin(tokio::task::yield_now())
     }
 }
 

@@ -12,6 +12,7 @@
 
 pub(crate) mod blocks;
 pub mod builder;
+mod cold_room;
 pub mod frame;
 pub mod reader;
 pub(crate) mod recover;

@@ -9,6 +9,7 @@ use model::Lsn;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::cold_room::Untaken;
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader, RECORD_HEADER_BYTES, check_frame, check_record};
 use super::shared::{LogShared, Patience, Record};
 use super::space::SpaceRules;
@@ -30,7 +31,7 @@ impl std::fmt::Debug for LogReader {
 
 /// Index in the caller's list, position, length.
 type Want = (usize, Lsn, u32);
-type Found = Vec<(usize, Result<Bytes, ReadError>)>;
+pub(super) type Found = Vec<(usize, Result<Bytes, ReadError>)>;
 
 impl LogReader {
     pub(super) fn new(shared: Arc<LogShared>) -> Self {
@@ -124,19 +125,27 @@ impl LogReader {
     /// By a task of its own: who asked may not be polled for long (a client that takes nothing), and
     /// must not hold meanwhile what others wait for.
     async fn read_waiting(&self, wants: Vec<Want>) -> Found {
-        let (mut found, when_found) = oneshot::channel();
-        let shared = Arc::clone(&self.shared);
-        let work = async move {
-            let given_up = found.closed();
-            let read = tokio::select! {
-                biased;
-                () = given_up => return,
-                read = read_in_turn(&shared, wants) => read,
+        loop {
+            let (mut found, when_found) = oneshot::channel();
+            let (shared, wants) = (Arc::clone(&self.shared), wants.clone());
+            let work = async move {
+                let given_up = found.closed();
+                let read = tokio::select! {
+                    biased;
+                    () = given_up => return,
+                    read = read_in_turn(&shared, wants) => read,
+                };
+                if let Some(untaken) = read {
+                    let _ = found.send(untaken);
+                }
             };
-            let _ = found.send(read);
-        };
-        self.shared.doors.spawn.spawn("cold-read", Box::pin(work));
-        when_found.await.unwrap_or_default()
+            self.shared.doors.spawn.spawn("cold-read", Box::pin(work));
+            match when_found.await.map(|untaken| untaken.take()) {
+                Ok(Some(found)) => return found,
+                Ok(None) => {}
+                Err(_) => return Found::new(),
+            }
+        }
     }
 
     /// Whole frames, as they stand in the log, from the frame that begins at `from`: for another
@@ -167,10 +176,10 @@ impl LogReader {
     }
 }
 
-/// Waits for room and for a place in the pool, then reads.
-async fn read_in_turn(shared: &Arc<LogShared>, wants: Vec<Want>) -> Found {
-    let Some(_room) = shared.cold_room.take(bytes_of_blocks(&wants)).await else { return Vec::new() };
-    let Ok(_permit) = shared.cold_reads.acquire().await else { return Vec::new() };
+/// Waits for room and for a place in the pool, then reads. `None`: the log is closed.
+async fn read_in_turn(shared: &Arc<LogShared>, wants: Vec<Want>) -> Option<Arc<Untaken>> {
+    let room = shared.cold_room.take(bytes_of_blocks(&wants)).await?;
+    let _permit = shared.cold_reads.acquire().await.ok()?;
     let found: Arc<Mutex<Found>> = Arc::default();
     let (pool, slot) = (Arc::clone(shared), Arc::clone(&found));
     let work = move || {
@@ -183,7 +192,8 @@ async fn read_in_turn(shared: &Arc<LogShared>, wants: Vec<Want>) -> Found {
         *slot.lock() = wants.into_iter().map(read).collect();
     };
     shared.doors.spawn.blocking(Box::new(work)).await;
-    std::mem::take(&mut *found.lock())
+    let found = std::mem::take(&mut *found.lock());
+    Some(shared.cold_room.keep(found, room))
 }
 
 /// What a want is answered with when the pool never ran its read.

@@ -13,9 +13,10 @@ use base::Doors;
 use bytes::Bytes;
 use model::Lsn;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use super::blocks::Blocks;
+use super::cold_room::ColdRoom;
 use super::frame::{RECORD_HEADER_BYTES, check_record, decode_record_header};
 use super::segments::{Handles, Segments};
 use super::space::SpaceRules;
@@ -48,33 +49,6 @@ pub(crate) struct LogShared {
     is_fenced: AtomicBool,
     /// Why the log is fenced. Held while syncing, so that two syncs never race about an error.
     fence: Mutex<Option<String>>,
-}
-
-/// Memory for what cold reads bring, over all readers. Who reads waits for all of its room before it
-/// reads anything, so that two readers never wait for each other.
-pub(super) struct ColdRoom {
-    free: Semaphore,
-    max: u32,
-}
-
-impl ColdRoom {
-    const UNIT_BYTES: usize = 4 * 1024;
-
-    fn new(bytes: usize) -> Self {
-        let max = u32::try_from(bytes / Self::UNIT_BYTES).unwrap_or(u32::MAX).max(1);
-        Self { free: Semaphore::new(max as usize), max }
-    }
-
-    /// Room for so many bytes, free again when dropped. A read larger than all the room gets all of
-    /// it. `None`: the log is closed.
-    pub(super) async fn take(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
-        let units = u32::try_from(bytes.div_ceil(Self::UNIT_BYTES as u64)).unwrap_or(u32::MAX);
-        self.free.acquire_many(units.clamp(1, self.max)).await.ok()
-    }
-
-    fn used_bytes(&self) -> u64 {
-        (self.max as usize - self.free.available_permits()) as u64 * Self::UNIT_BYTES as u64
-    }
 }
 
 /// Whether a read may wait for the device.
@@ -119,7 +93,7 @@ impl LogShared {
             tail: TailCache::new(config.tail_cache_bytes),
             blocks: Blocks::new(block_bytes),
             cold_reads: Semaphore::new(config.cold_read_concurrency),
-            cold_room: ColdRoom::new(config.cold_read_bytes_max - block_bytes),
+            cold_room: ColdRoom::new(config.cold_read_bytes_max - block_bytes, Arc::clone(&doors.clock)),
             is_fenced: AtomicBool::new(false),
             fence: Mutex::new(None),
         }

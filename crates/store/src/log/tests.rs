@@ -123,6 +123,28 @@ async fn a_reader_that_is_left_alone_holds_nobody_up() {
     assert!(left.iter().all(Result::is_ok));
 }
 
+/// What a reader does not come for is counted as long as it is kept, and given up for others; it reads again.
+#[tokio::test]
+async fn a_read_that_nobody_takes_up_is_counted_and_gives_way() {
+    let disk = Arc::new(TestDisk::default());
+    // Of the mebibyte half is room; each of the two reads takes more than half of that.
+    let config = StoreConfig { cold_read_bytes_max: 1024 * 1024, ..small() };
+    let mut store = Store::open(&disk.doors(), dir(), &config, Repair::Refuse).expect("open");
+    let payload = vec![b'x'; 60_000];
+    let wants: Vec<(Lsn, u32)> =
+        (0..8).map(|_| (put(&mut store, &payload).expect("append"), payload.len() as u32 + 12)).collect();
+    let reader = store.log.reader();
+    let (mut left, mut mine) = (Vec::new(), Vec::new());
+    let mut left_alone = Box::pin(reader.read_many(&wants[..6], &mut left));
+    assert!(futures::poll!(left_alone.as_mut()).is_pending());
+    reader.read_many(&wants[1..7], &mut mine).await;
+    assert!(mine.iter().all(Result::is_ok));
+    assert!(futures::poll!(left_alone.as_mut()).is_pending(), "its read was given up, and is done again");
+    left_alone.await;
+    assert_eq!(left.len(), 6);
+    assert!(left.iter().all(Result::is_ok));
+}
+
 #[test]
 fn a_frame_may_be_patched_until_it_is_appended() {
     let disk = Arc::new(TestDisk::default());
