@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::Workers;
 use crate::{Chance, Clock, Disk, Net, Spawn};
 use crate::{SystemChance, SystemClock, SystemDisk, SystemNet, SystemSpawn};
 
@@ -16,6 +17,12 @@ pub struct Doors {
 }
 
 impl Doors {
+    /// The real machine, with connections on threads of their own.
+    #[must_use]
+    pub fn on(workers: &Workers) -> Self {
+        Self { net: workers.net(), spawn: workers.spawn(), ..Self::system() }
+    }
+
     /// The real machine.
     #[must_use]
     pub fn system() -> Self {

@@ -6,7 +6,8 @@
 //! Beside them stand what is known of the machine's [`memory`], and the [`budget`] of bytes that are
 //! held for others, and the [`seal`] for secrets.
 //!
-//! Reading order: [`clock`], [`chance`], [`disk`], [`net`], [`spawn`], [`doors`], [`budget`], [`seal`].
+//! Reading order: [`clock`], [`chance`], [`disk`], [`net`], [`spawn`], [`doors`], [`workers`], [`budget`],
+//! [`seal`].
 //! What does not belong here: anything that knows what a message is.
 
 pub mod budget;
@@ -18,12 +19,14 @@ pub mod memory;
 pub mod net;
 pub mod seal;
 pub mod spawn;
+pub mod workers;
 
 pub use budget::{Budget, Share};
 pub use chance::{Chance, SystemChance};
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, DiskSpace, OpenMode, SystemDisk};
 pub use doors::Doors;
-pub use net::{Connection, Listener, Net, SystemNet};
+pub use net::{Connection, Home, Listener, Net, SystemNet};
 pub use seal::Seal;
 pub use spawn::{Spawn, SystemSpawn, Task};
+pub use workers::Workers;

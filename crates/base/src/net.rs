@@ -7,12 +7,20 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
+/// The thread whose runtime waits for a connection's bytes, where it matters.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Home(pub usize);
+
 /// A byte stream in both directions.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// The address of the far end.
     fn peer(&self) -> io::Result<SocketAddr>;
     /// The address that the far end connected to, as this machine sees it.
     fn local(&self) -> io::Result<SocketAddr>;
+    /// Where it is best worked on.
+    fn home(&self) -> Home {
+        Home::default()
+    }
 }
 
 /// Waits for connections at one address.

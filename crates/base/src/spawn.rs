@@ -5,10 +5,16 @@ use std::io;
 
 use futures::future::BoxFuture;
 
+use crate::net::Home;
+
 /// Starts concurrent work.
 pub trait Spawn: Send + Sync + 'static {
     /// Runs a future on the runtime. Dropping the returned [`Task`] does not stop it.
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) -> Task;
+    /// Runs a connection's future to its end, at its home at first. It cannot be stopped from outside.
+    fn spawn_connection(&self, _home: Home, name: &'static str, future: BoxFuture<'static, ()>) -> Task {
+        self.spawn(name, future)
+    }
     /// Runs a closure on a thread of its own, for work that lives long.
     fn thread(&self, name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<Box<dyn JoinThread>>;
     /// Runs a closure that blocks for a short time (a cold read) on a bounded pool.

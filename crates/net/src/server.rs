@@ -174,8 +174,10 @@ async fn accept(door: Arc<Door>, listener: Box<dyn Listener>, shared: Arc<Shared
         let Ok(peer) = connection.peer() else { continue };
         match shared.census.seat(peer.ip()) {
             Ok(seat) => {
+                let home = connection.home();
                 let work = connection::run(Arc::clone(&door), connection, Arc::clone(&shared), seat);
-                doors.spawn.spawn("connection", Box::pin(shared.connections.track_future(work)));
+                let work = Box::pin(shared.connections.track_future(work));
+                doors.spawn.spawn_connection(home, "connection", work);
             }
             Err(full) => refuse(&door, peer, full, &shared),
         }

@@ -152,6 +152,15 @@ pub struct RuntimeConfig {
     pub memory_budget_bytes: u64,
 }
 
+impl RuntimeConfig {
+    /// How many threads serve connections.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        if self.worker_threads > 0 { self.worker_threads } else { processors() }
+    }
+}
+
 /// Reads a listener in its short or its long form.
 fn listener<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ListenerConfig, D::Error> {
     struct Either;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use base::Doors;
+use base::{Doors, Workers};
 use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -13,6 +13,9 @@ use crate::args::ServeArgs;
 use crate::config::Config;
 use crate::wiring::Node;
 use crate::{banner, logging, runtime};
+
+/// For what is not a connection's: sweeps, timers, the listeners themselves.
+const BACKGROUND_THREADS: usize = 1;
 
 /// Runs the engine until a signal ends it.
 ///
@@ -25,8 +28,10 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
     // Removed when dropped, after everything that uses it.
     let temporary = if args.ephemeral { Some(temporary(&mut config)?) } else { None };
     raise_file_limit();
-    let runtime = runtime(config.runtime.worker_threads)?;
-    let code = runtime.block_on(until_signalled(&config, started, args.ephemeral));
+    let runtime = runtime(BACKGROUND_THREADS)?;
+    let workers = Workers::start(config.runtime.workers()).context("cannot start threads")?;
+    let code = runtime.block_on(until_signalled(&config, &Doors::on(&workers), started, args.ephemeral));
+    drop(workers);
     drop(runtime);
     drop(temporary);
     code
@@ -85,9 +90,14 @@ impl Signals {
     }
 }
 
-async fn until_signalled(config: &Config, started: Instant, ephemeral: bool) -> Result<ExitCode> {
+async fn until_signalled(
+    config: &Config,
+    doors: &Doors,
+    started: Instant,
+    ephemeral: bool,
+) -> Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let node = Node::start(config, &Doors::system()).await?;
+    let node = Node::start(config, doors).await?;
     let took = started.elapsed();
     tracing::info!(took_ms = took.as_millis(), data = %config.data.dir.display(), "ready");
     // Without a reader the banner is of no use to anybody: not being able to write it is no failure.
