@@ -110,7 +110,7 @@ impl Workers {
         Arc::new(WorkersNet(Arc::clone(&self.inner)))
     }
 
-    /// Spawns connections on these threads, and all else where it is called.
+    /// Spawns on these threads.
     #[must_use]
     pub fn spawn(&self) -> Arc<dyn Spawn> {
         Arc::new(WorkersSpawn(Arc::clone(&self.inner)))
@@ -218,7 +218,11 @@ impl Future for Settled {
 struct WorkersSpawn(Arc<Inner>);
 
 impl Spawn for WorkersSpawn {
+    /// What is not of a worker goes to the first, where the connections are too while there is little to do:
+    /// the group's turns and their callers then need no waking across threads.
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) -> Task {
+        let _there =
+            self.0.workers.first().filter(|_| HERE.get().is_none()).map(|first| first.handle.enter());
         SystemSpawn.spawn(name, future)
     }
 

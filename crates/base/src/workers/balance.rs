@@ -3,12 +3,14 @@
 /// A thread that works more than this part of the time has too much to do.
 const BUSY_MAX: f64 = 0.92;
 /// Connections are put together, and put, where a thread stays below this.
-const BUSY_GOOD: f64 = 0.6;
+const BUSY_GOOD: f64 = 0.8;
 /// Looks in a row that must find a thread too busy before it is relieved: two threads that write to one
 /// log hinder each other, so a short burst is better served by one.
 const BUSY_LOOKS: u32 = 5;
+/// What the newest look counts in how busy a thread usually is.
+const NEWEST_PART: f64 = 0.2;
 /// Looks in a row that must agree before a thread is emptied: a pause of the clients is no reason.
-const QUIET_LOOKS: u32 = 25;
+const QUIET_LOOKS: u32 = 10;
 
 /// One thread since the last look.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +39,8 @@ pub(super) struct Plan {
 /// Decides after each look.
 #[derive(Debug, Default)]
 pub(super) struct Balance {
+    /// How busy each thread is, of late: one look alone tells of a burst.
+    usual: Vec<f64>,
     busy_looks: u32,
     quiet_looks: u32,
 }
@@ -52,11 +56,15 @@ impl Load {
 
 impl Balance {
     pub(super) fn plan(&mut self, loads: &[Load]) -> Plan {
-        let next = loads.iter().position(|load| load.busy < BUSY_GOOD).unwrap_or_else(|| least_busy(loads));
+        self.usual.resize(loads.len(), 0.0);
+        for (usual, load) in self.usual.iter_mut().zip(loads) {
+            *usual += (load.busy - *usual) * NEWEST_PART;
+        }
+        let next = self.usual.iter().position(|busy| *busy < BUSY_GOOD).unwrap_or_else(|| least_busy(loads));
         let relief = relief(loads);
         self.busy_looks = if relief.is_empty() { 0 } else { self.busy_looks + 1 };
         if self.busy_looks >= BUSY_LOOKS {
-            *self = Self::default();
+            (self.busy_looks, self.quiet_looks) = (0, 0);
             return Plan { moves: relief, next };
         }
         let union = union(loads);
@@ -95,18 +103,15 @@ fn relief(loads: &[Load]) -> Vec<Move> {
     moves
 }
 
-/// All connections of the least busy of the threads that have some, if another one has time for them.
+/// All connections of the last thread that has some, if the first has time for them: what belongs to no
+/// connection is done there.
 fn union(loads: &[Load]) -> Vec<Move> {
-    let mut working: Vec<usize> =
-        (0..loads.len()).filter(|at| loads.get(*at).is_some_and(|load| !load.polls.is_empty())).collect();
-    let busy = |at: usize| loads.get(at).map_or(0.0, |load| load.busy);
-    working.sort_by(|a, b| busy(*a).total_cmp(&busy(*b)));
-    let [from, to, ..] = working[..] else { return Vec::new() };
-    if busy(from) + busy(to) >= BUSY_GOOD {
+    let mut working = loads.iter().enumerate().skip(1).filter(|(_, load)| !load.polls.is_empty());
+    let (Some((from, load)), Some(first)) = (working.next_back(), loads.first()) else { return Vec::new() };
+    if load.busy + first.busy >= BUSY_GOOD {
         return Vec::new();
     }
-    let count = loads.get(from).map_or(0, |load| load.polls.len());
-    (0..count).map(|connection| Move { from, connection, to }).collect()
+    (0..load.polls.len()).map(|connection| Move { from, connection, to: 0 }).collect()
 }
 
 #[cfg(test)]
@@ -128,10 +133,14 @@ mod tests {
 
     #[test]
     fn connections_come_to_the_first_thread_that_has_time() {
-        let next = |loads: &[Load]| Balance::default().plan(loads).next;
-        assert_eq!(next(&[load(0.4, &[1]), load(0.0, &[])]), 0);
-        assert_eq!(next(&[load(0.7, &[1]), load(0.0, &[])]), 1);
-        assert_eq!(next(&[load(0.9, &[1]), load(0.7, &[1]), load(0.8, &[1])]), 1);
+        let mut balance = Balance::default();
+        let mut next = |busy: [f64; 3]| balance.plan(&busy.map(|busy| load(busy, &[1]))).next;
+        assert_eq!(next([0.0, 0.0, 0.0]), 0);
+        assert_eq!(next([1.0, 0.0, 0.0]), 0, "a burst");
+        let later: Vec<usize> = (0..20).map(|_| next([1.0, 0.0, 0.0])).collect();
+        assert_eq!(later.last(), Some(&1));
+        let later: Vec<usize> = (0..40).map(|_| next([1.0, 0.9, 1.0])).collect();
+        assert_eq!(later.last(), Some(&1), "the least busy, where all are");
     }
 
     #[test]
