@@ -145,7 +145,8 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RuntimeConfig {
-    /// Threads that serve connections. 0: one for each processor.
+    /// Most threads that serve connections, which stand together on as few as have time for them. 0: one for
+    /// each processor.
     pub worker_threads: usize,
     /// Memory for caches, buffers and requests, in bytes, at least 128 MiB; `docs/memory.md` tells
     /// who gets which share. 0: a quarter of the machine's or the container's, at most 1 GiB.
