@@ -10,16 +10,14 @@
 //! Every acknowledged message must be consumed by its group, here or there.
 use crate::clients::{MOVERS, OPERATOR};
 use crate::e2e::run_folder;
+use crate::movers::{Movers, Setting};
 use crate::operator::Operator;
 use crate::oracle::Tuning;
 use crate::process::{Output, Process, await_true};
 use crate::server_under_test::{ServerUnderTest, build, quick_checks};
 use anyhow::{Context, Result, bail};
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -37,85 +35,6 @@ pub(crate) struct Options {
     profile: String,
 }
 
-/// What the clients said, of both clusters.
-#[derive(Default)]
-struct Ledger {
-    acked: BTreeSet<u32>,
-    consumed: BTreeMap<u32, u32>,
-    corrupt: Vec<String>,
-    rests: u32,
-    productions: u32,
-}
-
-/// The clients of one cluster.
-struct Movers {
-    _process: Process,
-    input: std::process::ChildStdin,
-    ledger: Arc<Mutex<Ledger>>,
-}
-
-impl Movers {
-    fn start(namesrv: String, fails: bool, options: &Options, folder: &Path) -> Result<Self> {
-        std::fs::create_dir_all(folder)?;
-        let mut command = MOVERS.command(folder);
-        command
-            .env("NAMESRV", namesrv)
-            .env("TOPICS", options.topics.to_string())
-            .env("GROUPS", options.groups.to_string());
-        if fails {
-            command.env("FAILS", "1");
-        }
-        let mut process = Process::start("movers", &mut command, &folder.join("program.log"), Output::Piped)?;
-        let (input, lines) = (process.stdin()?, process.lines()?);
-        let ledger = Arc::new(Mutex::new(Ledger::default()));
-        let shared = Arc::clone(&ledger);
-        std::thread::spawn(move || {
-            for line in lines {
-                shared.lock().unwrap_or_else(PoisonError::into_inner).hear(&line);
-            }
-        });
-        Ok(Self { _process: process, input, ledger })
-    }
-
-    fn tell(&mut self, line: &str) -> Result<()> {
-        writeln!(self.input, "{line}").context("the clients are gone")?;
-        Ok(self.input.flush()?)
-    }
-
-    fn look<T>(&self, at: impl FnOnce(&Ledger) -> T) -> T {
-        at(&self.ledger.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn produce(&mut self, first: u32, count: u32) -> Result<()> {
-        let before = self.look(|ledger| ledger.productions);
-        self.tell(&format!("produce {first} {count}"))?;
-        await_true("messages are sent", PATIENCE, || Ok(self.look(|ledger| ledger.productions) > before))
-    }
-
-    fn rest(&mut self) -> Result<()> {
-        self.tell("rest")?;
-        await_true("consumers rest", PATIENCE, || Ok(self.look(|ledger| ledger.rests) > 0))
-    }
-}
-
-impl Ledger {
-    fn hear(&mut self, line: &str) {
-        let words: Vec<&str> = line.split(' ').collect();
-        match words.as_slice() {
-            ["ACKED", _, number] => drop(number.parse().map(|number| self.acked.insert(number))),
-            ["CONSUMED", _, number] => {
-                if let Ok(number) = number.parse() {
-                    *self.consumed.entry(number).or_default() += 1;
-                }
-            }
-            ["CORRUPT", ..] => self.corrupt.push(line.to_owned()),
-            ["RESTED"] => self.rests += 1,
-            ["PRODUCED"] => self.productions += 1,
-            _ => {}
-        }
-    }
-}
-
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     for client in [MOVERS, OPERATOR] {
         client.install().with_context(|| format!("cannot install {}", client.name))?;
@@ -131,8 +50,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut target = ServerUnderTest::apogee(&binary, quick_checks(), &here)?;
     target.launch()?;
     prepare(&source, &there, options)?;
-    let mut old = Movers::start(source.namesrv(), true, options, &there.join("movers"))?;
-    let mut new = Movers::start(target.namesrv(), false, options, &here.join("movers"))?;
+    let setting = |namesrv: String, fails: bool| Setting {
+        namesrv,
+        topics: options.topics,
+        groups: options.groups,
+        fails,
+        java: String::new(),
+    };
+    let mut old = Movers::start(&setting(source.namesrv(), true), &there.join("movers"))?;
+    let mut new = Movers::start(&setting(target.namesrv(), false), &here.join("movers"))?;
     let part = options.messages / 4;
 
     old.produce(0, part)?;

@@ -15,6 +15,7 @@ mod interrupt;
 mod kill;
 mod ledger;
 mod log_check;
+mod movers;
 mod openapi;
 mod operator;
 mod oracle;
@@ -26,6 +27,7 @@ mod report;
 mod server_under_test;
 mod soak;
 mod sql;
+mod tls;
 mod versus;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -58,6 +60,8 @@ enum Command {
     Import(import::Options),
     /// Measure Apogee and the real RocketMQ side by side.
     Versus(versus::Options),
+    /// Drive the Java client over mutual TLS, and replace the certificate meanwhile.
+    Tls(tls::Options),
     /// Run every check of the project.
     Test(TestOptions),
 }
@@ -150,6 +154,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Soak(options) => soak::run(&options),
         Command::Import(options) => import::run(&options),
         Command::Versus(options) => versus::run(&options),
+        Command::Tls(options) => tls::run(&options),
         Command::Test(options) => checks::run(&options),
     }
 }

@@ -68,6 +68,11 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// Tells the process that its terminal is gone: servers look at their files anew.
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }

@@ -6,7 +6,7 @@ use base::Doors;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::admin::{NodeInfo, TopicPut};
-use remoting::client::{Client, Outgoing, Pull};
+use remoting::client::{Client, ClientError, Outgoing, Pull};
 use server::config::Config;
 use server::wiring::Node;
 use tempfile::TempDir;
@@ -175,4 +175,43 @@ async fn a_port_in_use_leaves_the_data_alone() {
     let failed = Node::start(&config, &Doors::system()).await.err().expect("the port is taken");
     assert!(format!("{failed:#}").contains("cannot listen on"), "{failed:#}");
     assert!(!config.data.dir.join("group-0").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_over_a_quota_is_told_so_in_his_protocol() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let node = start(&config(&dir)).await;
+    let rest = address(&node, "http");
+    let operate = |name: &'static str, body: &'static str| async move {
+        let path = format!("/api/v1/operations/{name}");
+        let answer = post(rest, &path, body).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    };
+    operate("topic.put", r#"{"config":{"name":"t","read_queues":1,"write_queues":1},"update":false}"#).await;
+    operate("group.put", r#"{"config":{"name":"g"},"update":false}"#).await;
+    let broker = connect(address(&node, "broker")).await;
+    broker.send("t", 0, message("one")).await.expect("no quota yet");
+    let quota = r#"{"scope":"topic","name":"t","send_bytes_per_s":1,"receive_bytes_per_s":1}"#;
+    operate("quota.put", quota).await;
+
+    broker.send("t", 0, message("two, which is owed for a while")).await.expect("something is left");
+    let refused = broker.send("t", 0, message("three")).await;
+    assert!(matches!(&refused, Err(ClientError::Refused { code: 2, .. })), "{refused:?}");
+    let refused = post(rest, "/api/v1/topics/t/messages", r#"{"body":"four"}"#).await;
+    assert!(refused.starts_with("HTTP/1.1 429") && refused.contains("retry-after: "), "{refused}");
+
+    assert_eq!(bodies(&broker, "t", 0).await.len(), 2);
+    let pull =
+        Pull { group: "g", topic: "t", queue: 0, offset: 0, max_messages: 32, expression: "*", wait_ms: 0 };
+    let refused = broker.pull(&pull).await;
+    assert!(matches!(&refused, Err(ClientError::Refused { code: 215, .. })), "{:?}", refused.err());
+    let refused = post(rest, "/api/v1/groups/g/receive", r#"{"topic":"t","max_messages":8}"#).await;
+    assert!(refused.starts_with("HTTP/1.1 429"), "{refused}");
+    let metrics = get(rest, "/metrics").await;
+    let counted = "apogee_quota_refused_total{scope=\"topic\",limit=\"send_bytes_per_s\"} 2";
+    assert!(metrics.contains(counted), "{metrics}");
+
+    operate("quota.delete", r#"{"scope":"topic","name":"t"}"#).await;
+    broker.send("t", 0, message("five")).await.expect("no quota any more");
+    node.stop().await.expect("it stops in order");
 }
