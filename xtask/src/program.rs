@@ -4,6 +4,7 @@
 //! CASE name | PASS name | FAIL name reason | DONE      course of the cases
 //! RESTART graceful|kill   -> RESTARTED                  the server is restarted under the program's feet
 //! OPERATOR command        -> OPERATED | REFUSED reason  topics and groups, made by the admin client
+//! NOTE text                                             for whoever reads the report
 //! ACKED producer sequence, CONSUMED producer sequence, CORRUPT text, STOPPED     the kill loop
 //! ```
 use crate::clients::Client;
@@ -27,6 +28,8 @@ pub(crate) enum Said {
     },
     Restart(Stop),
     Operator(String),
+    /// For whoever reads the run's report.
+    Note(String),
     Acked(Numbered),
     Consumed(Numbered),
     Corrupt(String),
@@ -56,6 +59,7 @@ impl Said {
             "RESTART" if rest == "graceful" => Some(Self::Restart(Stop::Graceful)),
             "RESTART" if rest == "kill" => Some(Self::Restart(Stop::Kill)),
             "OPERATOR" => Some(Self::Operator(rest.to_owned())),
+            "NOTE" => Some(Self::Note(rest.to_owned())),
             "ACKED" => Numbered::parse(rest).map(Self::Acked),
             "CONSUMED" => Numbered::parse(rest).map(Self::Consumed),
             "CORRUPT" => Some(Self::Corrupt(rest.to_owned())),

@@ -82,6 +82,7 @@ impl Lane {
                     let answer = self.operator.ask(&command)?;
                     program.tell(&answer)?;
                 }
+                Some(Said::Note(text)) => println!("  note: {text}"),
                 Some(Said::Done) => break,
                 Some(other) => bail!("unexpected in a run of cases: {other:?}"),
                 None => bail!("the program ended before DONE"),

@@ -1,9 +1,10 @@
 //! The header of a send: long names (`SendMessageRequestHeader`) or one letter each
 //! (`SendMessageRequestHeaderV2`); no letter is also a long name, so one pass reads both.
 
+use model::limits::PROPERTIES_BYTES_MAX;
 use model::message::NewMessage;
 use model::verbs::{AutoCreate, Publish, PublishedMessage, QueueChoice};
-use model::{GroupName, Properties, QueueId, TopicName};
+use model::{GroupName, Properties, QueueId, TopicName, properties};
 
 use crate::error::Failure;
 use crate::frame::{Body, Command};
@@ -98,7 +99,7 @@ impl<'a> SendHeader<'a> {
     pub(super) fn message(&self, link: &Link, request: &Command) -> Result<NewMessage, Failure> {
         Ok(NewMessage {
             body: request.body.bytes(),
-            properties: Properties::from_encoded(self.properties.to_owned()),
+            properties: in_region(self.properties),
             flag: self.flag()?,
             system_flags: self.system_flags()?,
             born_ms: self.born_ms(link)?,
@@ -117,6 +118,23 @@ impl<'a> SendHeader<'a> {
             check_kind: false,
         })
     }
+}
+
+/// `regionId` of a broker that was not told another one.
+const REGION: &str = "DefaultRegion";
+/// What naming it takes: both texts, and what stands before, between and behind them.
+const REGION_BYTES: usize = properties::MSG_REGION.len() + REGION.len() + 3;
+
+/// As the original stores it, where there is room: consumers tell of their work in a trace only if the
+/// message names a region.
+fn in_region(told: &str) -> Properties {
+    let mut properties = String::with_capacity(told.len() + REGION_BYTES);
+    properties.push_str(told);
+    let mut properties = Properties::from_encoded(properties);
+    if told.len() + REGION_BYTES <= PROPERTIES_BYTES_MAX && !told.contains(properties::MSG_REGION) {
+        properties.push(properties::MSG_REGION, REGION);
+    }
+    properties
 }
 
 /// A number of the header; absent is zero.
@@ -145,7 +163,22 @@ pub(super) fn answer(stored: &[PublishedMessage]) -> Command {
             fields.push_text("recallHandle", handle);
         }
     }
-    fields.push_text("MSG_REGION", "DefaultRegion");
+    fields.push_text(properties::MSG_REGION, REGION);
     fields.push_text("TRACE_ON", "true");
     success(fields, Body::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_its_region_once_and_where_there_is_room() {
+        assert_eq!(in_region("").get(properties::MSG_REGION), Some(REGION));
+        let told = in_region("KEYS\u{1}k\u{2}TAGS\u{1}t");
+        assert_eq!((told.get("TAGS"), told.get(properties::MSG_REGION)), (Some("t"), Some(REGION)));
+        assert_eq!(in_region(told.as_encoded()).as_encoded(), told.as_encoded());
+        let full = format!("k\u{1}{}", "v".repeat(PROPERTIES_BYTES_MAX - 2));
+        assert_eq!(in_region(&full).as_encoded(), full);
+    }
 }

@@ -122,6 +122,11 @@ public final class Harness {
         ask("OPERATOR " + command, "OPERATED");
     }
 
+    /** Something for whoever reads the report of the run. */
+    public static void note(String text) {
+        say("NOTE " + text);
+    }
+
     public enum Restart { graceful, kill }
 
     /** Returns when the server is up again. */

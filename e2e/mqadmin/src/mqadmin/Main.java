@@ -14,6 +14,8 @@ public final class Main {
         Messages.addTo(harness);
         Brokers.addTo(harness);
         Access.addTo(harness);
+        Dashboard.addTo(harness);
+        harness.addAlone("mqadmin-counts", Tool::countByGroup);
         harness.run();
     }
 }

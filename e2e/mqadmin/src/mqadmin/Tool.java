@@ -7,25 +7,59 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import kit.Harness;
 import org.apache.rocketmq.tools.command.MQAdminStartup;
+import org.apache.rocketmq.tools.command.SubCommand;
 
 /** `mqadmin` itself, called as its script calls it, and what it printed. */
 final class Tool {
     private static final long PATIENCE_MS = 60_000;
     private static final PrintStream LOG = System.err;
+    private static final Set<String> CALLED = ConcurrentHashMap.newKeySet();
 
     private Tool() {
     }
 
     /** Commands keep the client that they were run with: they are made anew, as by a process of its own. */
     private static final class Startup extends MQAdminStartup {
+        static List<SubCommand> all() {
+            SUB_COMMANDS.clear();
+            initCommand();
+            return List.copyOf(SUB_COMMANDS);
+        }
+
         static void once(String[] arguments) {
+            CALLED.add(arguments[0]);
             SUB_COMMANDS.clear();
             main0(arguments, null);
         }
+    }
+
+    /** By the group (the package) of the commands: how many there are, and which of them no case has called. */
+    static synchronized void countByGroup() {
+        Map<String, Integer> all = new TreeMap<>();
+        Map<String, Set<String>> left = new TreeMap<>();
+        for (SubCommand command : Startup.all()) {
+            String place = command.getClass().getPackageName();
+            String group = place.substring(place.lastIndexOf('.') + 1);
+            all.merge(group, 1, Integer::sum);
+            left.computeIfAbsent(group, none -> new TreeSet<>());
+            if (!CALLED.contains(command.commandName())) {
+                left.get(group).add(command.commandName());
+            }
+        }
+        all.forEach((group, count) -> Harness.note(group + ": " + (count - left.get(group).size()) + " of " + count
+            + " commands called" + (left.get(group).isEmpty() ? "" : "; not " + String.join(", ", left.get(group)))));
+        int total = all.values().stream().mapToInt(Integer::intValue).sum();
+        int called = total - left.values().stream().mapToInt(Set::size).sum();
+        Harness.note("all groups: " + called + " of " + total + " commands called");
     }
 
     /** What a command printed, exceptions included. The address of the name server is added. */
