@@ -51,14 +51,16 @@ pub(crate) enum ProxyMode {
 }
 
 impl Tuning {
-    /// Quick to start and small.
+    /// Quick to start and small; keeps users and policies, though nobody is asked who they are.
     pub(crate) fn proof() -> Self {
         Self {
             java: &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"],
             heaps: Heaps { namesrv: "256m", broker: "1g", proxy: "512m" },
             proxy: ProxyMode::Cluster,
             broker: "flushDiskType=ASYNC_FLUSH\nmappedFileSizeCommitLog=67108864\n\
-                     transactionCheckInterval=5000\ntransactionTimeOut=3000\n"
+                     transactionCheckInterval=5000\ntransactionTimeOut=3000\n\
+                     authenticationMetadataProvider=org.apache.rocketmq.auth.authentication.provider.LocalAuthenticationMetadataProvider\n\
+                     authorizationMetadataProvider=org.apache.rocketmq.auth.authorization.provider.LocalAuthorizationMetadataProvider\n"
                 .into(),
         }
     }

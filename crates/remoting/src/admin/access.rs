@@ -118,7 +118,8 @@ pub(super) async fn delete_user(link: &Link, request: &Command) -> Answer {
 fn told(user: UserDescription) -> UserInfo {
     UserInfo {
         password: user.password,
-        user_status: Some(user.status.to_string()),
+        // The one name that RocketMQ does not begin with a capital.
+        user_status: Some(user.status.to_string().to_lowercase()),
         user_type: Some(user.kind.to_string()),
         username: Some(user.user.to_string()),
     }
