@@ -261,8 +261,6 @@ fn cell(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
-
     use super::*;
 
     fn parsed(line: &str) -> Result<Call, clap::Error> {
@@ -316,21 +314,14 @@ mod tests {
 
     #[test]
     fn answers_are_tables() {
+        let shown =
+            |value: &Value| shown(value).lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
         let rows = json!([{ "name": "a", "of": { "x": 1.5 } }, { "name": "b", "more": [1] }]);
-        let shown = |value: &Value| shown(value).lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-        expect![[r#"
-             NAME   OF.X   MORE
-             a      1.50
-             b             [1]"#]]
-        .assert_eq(&shown(&rows));
-        expect![[r#"
-             FIELD      VALUE
-             config.a   -
-
-            queues
-             MAX OFFSET   QUEUE
-             7            0"#]]
-        .assert_eq(&shown(&json!({ "config": { "a": null }, "queues": [{ "queue": 0, "max_offset": 7 }] })));
-        assert_eq!(shown(&json!({})), "done");
+        assert_eq!(shown(&rows), ["NAME   OF.X   MORE", "a      1.50", "b             [1]"]);
+        let fields = json!({ "config": { "a": null }, "queues": [{ "max_offset": 7, "queue": 0 }] });
+        let lines =
+            ["FIELD      VALUE", "config.a   -", "", "queues", "MAX OFFSET   QUEUE", "7            0"];
+        assert_eq!(shown(&fields), lines);
+        assert_eq!(shown(&json!({})), ["done"]);
     }
 }
