@@ -244,7 +244,8 @@ async fn prepare(rest: SocketAddr) {
         ("/api/v1/groups/g/receive", json!({ "topic": "t" })),
     ] {
         let answer = crate::node::post(rest, path, &body.to_string()).await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        // A quota that a request has set may refuse it.
+        assert!(answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.1 429"), "{answer}");
     }
 }
 
