@@ -20,6 +20,7 @@ mod openapi;
 mod operator;
 mod oracle;
 mod outcomes;
+mod overload;
 mod paths;
 mod process;
 mod program;
@@ -62,6 +63,8 @@ enum Command {
     Versus(versus::Options),
     /// Drive the Java client over mutual TLS, and replace the certificate meanwhile.
     Tls(tls::Options),
+    /// Let one tenant send twenty times its quota, and measure another one.
+    Overload(overload::Options),
     /// Run every check of the project.
     Test(TestOptions),
 }
@@ -155,6 +158,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Import(options) => import::run(&options),
         Command::Versus(options) => versus::run(&options),
         Command::Tls(options) => tls::run(&options),
+        Command::Overload(options) => overload::run(&options),
         Command::Test(options) => checks::run(&options),
     }
 }

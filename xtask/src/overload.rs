@@ -1,0 +1,214 @@
+//! One tenant sends twenty times its quota over 200 connections; another one, on a topic of its own, is measured
+//! before and meanwhile, in turns.
+//!
+//! Facts are asserted: every refused call has the protocol's sign, the quota holds, memory stays in its budget. How
+//! much later the other tenant's answers come is printed, and asserted where `--strict` asks for it.
+use crate::e2e::run_folder;
+use crate::process::run_quietly;
+use crate::server_under_test::{ServerUnderTest, build};
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const QUOTA_PER_S: u64 = 1_000;
+const TIMES_OVER: u64 = 20;
+const BUDGET_BYTES: u64 = 128 << 20;
+/// The program itself, threads and what the allocator keeps, beside the budget.
+const BESIDE_BUDGET_BYTES: u64 = 192 << 20;
+const MEASURED_PER_S: u64 = 200;
+const SEND_MESSAGE_V2: i32 = 310;
+const SYSTEM_BUSY: i64 = 2;
+
+#[derive(clap::Args, Clone)]
+pub(crate) struct Options {
+    #[arg(long, default_value_t = 200)]
+    connections: u64,
+    /// Pairs of rounds, without and with the overload.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Length of a round.
+    #[arg(long, default_value_t = 5)]
+    round_s: u64,
+    /// Fail if the other tenant's p99 is more than a fifth later.
+    #[arg(long)]
+    strict: bool,
+    #[arg(long, default_value = "dev")]
+    profile: String,
+}
+
+#[derive(Default)]
+struct Counts {
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    strange: AtomicU64,
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let binary = build(&options.profile)?;
+    let folder = run_folder()?;
+    println!("logs are in {}", folder.display());
+    let settings = vec![("APOGEE_MEMORY_BUDGET_BYTES", BUDGET_BYTES.to_string())];
+    let mut server = ServerUnderTest::apogee(&binary, settings, &folder)?;
+    server.launch()?;
+    let http = format!("http://{}", server.http());
+    for topic in ["loud", "quiet"] {
+        run_quietly(Command::new(&binary).args(["topic", "create", topic, "-q", "4", "--server", &http]))?;
+    }
+    put_quota(&server.http())?;
+    let counts = Counts::default();
+    let (mut before, mut meanwhile) = (Vec::new(), Vec::new());
+    let mut peak_bytes = 0;
+    let mut loud_time = Duration::ZERO;
+    let round = Duration::from_secs(options.round_s);
+    for _ in 0..options.rounds {
+        before.extend(measure(&server.broker(), round)?);
+        let begin = Instant::now();
+        meanwhile.extend(overloaded(&server.broker(), options, round, &counts)?);
+        loud_time += begin.elapsed();
+        peak_bytes = peak_bytes.max(resident_bytes(&server)?);
+    }
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let (accepted, refused, strange) = (load(&counts.accepted), load(&counts.refused), load(&counts.strange));
+    println!("loud tenant: {accepted} accepted, {refused} refused, {strange} otherwise, in {loud_time:?}");
+    println!("resident memory at most {} MiB, budget {} MiB", peak_bytes >> 20, BUDGET_BYTES >> 20);
+    let (calm, loud) = (p99_us(&mut before), p99_us(&mut meanwhile));
+    println!(
+        "quiet tenant, p99 of {} and {} sends: {calm} us before, {loud} us meanwhile",
+        before.len(),
+        meanwhile.len()
+    );
+    // A burst for each round, and what connections at the same moment take beyond it.
+    let allowed = QUOTA_PER_S * (loud_time.as_secs() + 1)
+        + u64::from(options.rounds) * (QUOTA_PER_S + options.connections);
+    if strange > 0 || refused == 0 || accepted > allowed {
+        bail!(
+            "the quota does not hold: {allowed} may be accepted at most, and all others must be told {SYSTEM_BUSY}"
+        );
+    }
+    if peak_bytes > BUDGET_BYTES + BESIDE_BUDGET_BYTES {
+        bail!("memory went over its budget");
+    }
+    if options.strict && loud > calm + calm / 5 {
+        bail!("the quiet tenant felt it");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sends as fast as twenty quotas over all connections, and measures the other tenant.
+fn overloaded(broker: &str, options: &Options, round: Duration, counts: &Counts) -> Result<Vec<u64>> {
+    let is_over = AtomicBool::new(false);
+    let pause = Duration::from_secs_f64(options.connections as f64 / (QUOTA_PER_S * TIMES_OVER) as f64);
+    std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..options.connections)
+            .map(|_| scope.spawn(|| shout(broker, pause, &is_over, counts)))
+            .collect();
+        let measured = measure(broker, round);
+        is_over.store(true, Ordering::Relaxed);
+        for sender in senders {
+            sender.join().expect("a sender does not panic")?;
+        }
+        measured
+    })
+}
+
+fn shout(broker: &str, pause: Duration, is_over: &AtomicBool, counts: &Counts) -> Result<()> {
+    let mut line = Line::open(broker)?;
+    let mut next = Instant::now();
+    while !is_over.load(Ordering::Relaxed) {
+        let count = match line.send("loud")? {
+            0 => &counts.accepted,
+            SYSTEM_BUSY => &counts.refused,
+            _ => &counts.strange,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        next += pause;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    Ok(())
+}
+
+/// Times of sends at a steady pace, counted from when each was due, in microseconds.
+fn measure(broker: &str, time: Duration) -> Result<Vec<u64>> {
+    let mut line = Line::open(broker)?;
+    let (begin, mut times) = (Instant::now(), Vec::new());
+    let pace = Duration::from_micros(1_000_000 / MEASURED_PER_S);
+    let mut due = begin;
+    while begin.elapsed() < time {
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        if line.send("quiet")? != 0 {
+            bail!("the quiet tenant was refused");
+        }
+        times.push(u64::try_from(due.elapsed().as_micros())?);
+        due += pace;
+    }
+    Ok(times)
+}
+
+fn p99_us(times: &mut [u64]) -> u64 {
+    times.sort_unstable();
+    times.get(times.len() * 99 / 100).copied().unwrap_or_default()
+}
+
+/// A connection of the 4.x protocol.
+struct Line {
+    stream: TcpStream,
+    opaque: i32,
+}
+
+impl Line {
+    fn open(broker: &str) -> Result<Self> {
+        let stream = TcpStream::connect(broker)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Ok(Self { stream, opaque: 0 })
+    }
+
+    /// Sends a message; the code of the answer.
+    fn send(&mut self, topic: &str) -> Result<i64> {
+        self.opaque += 1;
+        let fields = json!({"a": "overload", "b": topic, "c": "TBW102", "d": "4", "e": "0", "f": "0",
+            "g": "1", "h": "0", "i": "", "j": "0", "k": "false", "m": "false"});
+        let header = json!({"code": SEND_MESSAGE_V2, "flag": 0, "language": "JAVA", "version": 513,
+            "opaque": self.opaque, "serializeTypeCurrentRPC": "JSON", "extFields": fields});
+        let (header, body) = (serde_json::to_vec(&header)?, [b'x'; 200]);
+        let mut frame = Vec::new();
+        frame.extend(u32::try_from(4 + header.len() + body.len())?.to_be_bytes());
+        frame.extend(u32::try_from(header.len())?.to_be_bytes());
+        frame.extend(&header);
+        frame.extend(body);
+        self.stream.write_all(&frame)?;
+        let mut lengths = [0; 8];
+        self.stream.read_exact(&mut lengths)?;
+        let [a, b, c, d, _, e, f, g] = lengths;
+        let (whole, header) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([0, e, f, g]));
+        let mut answer = vec![0; (whole - 4) as usize];
+        self.stream.read_exact(&mut answer)?;
+        let header: Value = serde_json::from_slice(answer.get(..header as usize).context("cut off")?)?;
+        header.get("code").and_then(Value::as_i64).context("an answer without a code")
+    }
+}
+
+fn put_quota(http: &str) -> Result<()> {
+    let body = json!({"scope": "topic", "name": "loud", "send_messages_per_s": QUOTA_PER_S}).to_string();
+    let mut stream = TcpStream::connect(http)?;
+    let head = "POST /api/v1/operations/quota.put HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json";
+    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    if !answer.starts_with("HTTP/1.1 200") {
+        bail!("the quota is refused: {answer}");
+    }
+    Ok(())
+}
+
+fn resident_bytes(server: &ServerUnderTest) -> Result<u64> {
+    let process = server.processes().first().context("it runs")?;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib << 10)
+}
