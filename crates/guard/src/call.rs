@@ -82,9 +82,14 @@ impl<E: Engine> Guarded<E> {
         self.quotas.send(session, topic, self.clock.monotonic(), amount).map_err(Refusal::OverQuota)
     }
 
-    /// Waits, no longer than for messages, until something may be received; tells how many messages.
-    /// `wait_ms` becomes what is left of the wait.
-    pub(crate) async fn await_quota(&self, claims: &Claims, wait_ms: &mut i64) -> Result<u32, Refusal> {
+    /// Waits, no longer than for messages, until something may be received. `wait_ms` becomes what is left of
+    /// the wait, `max_messages` no more than what may be received now.
+    pub(crate) async fn await_quota(
+        &self,
+        claims: &Claims,
+        wait_ms: &mut i64,
+        max_messages: &mut u32,
+    ) -> Result<(), Refusal> {
         let start = self.clock.monotonic();
         let patience = Duration::from_millis(u64::try_from(*wait_ms).unwrap_or_default());
         loop {
@@ -94,7 +99,8 @@ impl<E: Engine> Guarded<E> {
                 Ok(()) => {
                     *wait_ms = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
                     let messages = claims.messages_left(nanoseconds(now));
-                    return Ok(u32::try_from(messages).unwrap_or(u32::MAX));
+                    *max_messages = (*max_messages).min(u32::try_from(messages).unwrap_or(u32::MAX));
+                    return Ok(());
                 }
                 Err(over) if left.is_zero() => return Err(Refusal::OverQuota(over)),
                 Err(over) => {

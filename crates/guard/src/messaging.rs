@@ -39,8 +39,7 @@ impl<E: Engine> Messaging for Guarded<E> {
         let work = async {
             let claims = self.claims(session, &request.topic);
             if let Some(claims) = &claims {
-                let most = self.await_quota(claims, &mut request.wait_ms).await?;
-                request.max_messages = request.max_messages.min(most);
+                self.await_quota(claims, &mut request.wait_ms, &mut request.max_messages).await?;
             }
             let received = self.engine.receive(session, request).await?;
             let lengths = received.deliveries.iter().map(|delivery| delivery.message.bytes().len());
@@ -55,8 +54,7 @@ impl<E: Engine> Messaging for Guarded<E> {
         let work = async {
             let claims = self.claims(session, &request.topic);
             if let Some(claims) = &claims {
-                let most = self.await_quota(claims, &mut request.wait_ms).await?;
-                request.max_messages = request.max_messages.min(most);
+                self.await_quota(claims, &mut request.wait_ms, &mut request.max_messages).await?;
             }
             let fetched = self.engine.fetch(session, request).await?;
             self.count_received(
