@@ -50,6 +50,31 @@ pub trait Disk: Send + Sync + 'static {
     fn boot_id(&self) -> Option<String>;
 }
 
+/// All of a small file.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read_whole(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
+    let file = disk.open(path, OpenMode::Read)?;
+    let len = usize::try_from(file.len()?).map_err(|_| io::ErrorKind::InvalidData)?;
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+/// Replaces a file so that after a crash either the old or the new content stands.
+///
+/// # Errors
+/// If the disk fails.
+pub fn replace_file(disk: &dyn Disk, dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let tmp = dir.join(format!("{name}.tmp"));
+    let file = disk.open(&tmp, OpenMode::Create)?;
+    file.write_at(content, 0)?;
+    file.sync()?;
+    disk.rename(&tmp, &dir.join(name))?;
+    disk.sync_dir(dir)
+}
+
 /// An open file.
 pub trait DiskFile: Send + Sync {
     /// Reads up to `buf.len()` bytes; fewer only at the end of the file.

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use base::{Doors, OpenMode};
+use base::Doors;
+use base::disk::{read_whole, replace_file};
 use broker::Broker;
 use guard::Guarded;
 use model::admin::{AdminError, Setting, Settings};
@@ -200,26 +201,15 @@ fn read(doors: &Doors, dir: &Path) -> Result<Table> {
     if !doors.disk.exists(&path) {
         return Ok(Table::new());
     }
-    let file =
-        doors.disk.open(&path, OpenMode::Read).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut bytes = vec![0; usize::try_from(file.len()?)?];
-    file.read_exact_at(&mut bytes, 0)?;
+    let bytes = read_whole(&*doors.disk, &path).with_context(|| format!("cannot read {}", path.display()))?;
     let text = String::from_utf8(bytes).with_context(|| format!("{} is no text", path.display()))?;
     toml::from_str(&text).with_context(|| format!("in {}", path.display()))
 }
 
-/// After a crash either the old or the new content stands.
 fn write(doors: &Doors, dir: &Path, table: &Table) -> Result<()> {
     let text = format!("{HEAD}{}", toml::to_string(table)?);
-    let (path, new) = (dir.join(FILE), dir.join(format!("{FILE}.new")));
-    let written = || {
-        let file = doors.disk.open(&new, OpenMode::Create)?;
-        file.write_at(text.as_bytes(), 0)?;
-        file.sync()?;
-        doors.disk.rename(&new, &path)?;
-        doors.disk.sync_dir(dir)
-    };
-    written().with_context(|| format!("cannot write {}", path.display()))
+    replace_file(&*doors.disk, dir, FILE, text.as_bytes())
+        .with_context(|| format!("cannot write {}", dir.join(FILE).display()))
 }
 
 /// Sets, or without a value takes out, `section.key`.

@@ -8,7 +8,8 @@
 use std::io;
 use std::path::Path;
 
-use base::{Doors, OpenMode};
+use base::Doors;
+use base::disk::{read_whole, replace_file};
 use model::Lsn;
 
 use crate::codec::{Put, Take, seal, unseal};
@@ -56,7 +57,7 @@ pub(crate) fn read_state(doors: &Doors, dir: &Path) -> Result<Option<StateFile>,
     if !doors.disk.exists(&path) {
         return Ok(None);
     }
-    let bytes = read_small_file(doors, &path).map_err(at(&path))?;
+    let bytes = read_whole(&*doors.disk, &path).map_err(at(&path))?;
     let state = decode(&bytes);
     if state.is_none() {
         tracing::warn!(path = %path.display(), "unreadable state file; the last shutdown counts as unclean");
@@ -65,28 +66,10 @@ pub(crate) fn read_state(doors: &Doors, dir: &Path) -> Result<Option<StateFile>,
 }
 
 pub(crate) fn write_state(doors: &Doors, dir: &Path, state: &StateFile) -> io::Result<()> {
-    replace_file(doors, dir, NAME, &encode(state))
+    replace_file(&*doors.disk, dir, NAME, &encode(state))
 }
 
 /// Reads a whole file that is known to be small.
-pub(crate) fn read_small_file(doors: &Doors, path: &Path) -> io::Result<Vec<u8>> {
-    let file = doors.disk.open(path, OpenMode::Read)?;
-    let len = usize::try_from(file.len()?).map_err(|_| io::ErrorKind::InvalidData)?;
-    let mut bytes = vec![0; len];
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(bytes)
-}
-
-/// Replaces a file so that after a crash either the old or the new content stands.
-pub(crate) fn replace_file(doors: &Doors, dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
-    let tmp = dir.join(format!("{name}.tmp"));
-    let file = doors.disk.open(&tmp, OpenMode::Create)?;
-    file.write_at(content, 0)?;
-    file.sync()?;
-    doors.disk.rename(&tmp, &dir.join(name))?;
-    doors.disk.sync_dir(dir)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@ use std::io;
 use std::path::Path;
 
 use base::Doors;
+use base::disk::{read_whole, replace_file};
 use model::{Epoch, Lsn};
 
 use super::key_file::KeyFileMeta;
@@ -22,7 +23,6 @@ use crate::codec::{Put, Take, seal, unseal};
 use crate::error::{OpenError, at};
 use crate::limits::MANIFEST_ITEMS_MAX;
 use crate::log::tail::Chain;
-use crate::state_file::{read_small_file, replace_file};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"APM1");
 const VERSION: u32 = 1;
@@ -127,7 +127,7 @@ pub(crate) fn load(doors: &Doors, dir: &Path) -> Result<Option<Manifest>, OpenEr
     if !doors.disk.exists(&path) {
         return Ok(None);
     }
-    let bytes = read_small_file(doors, &path).map_err(at(&path))?;
+    let bytes = read_whole(&*doors.disk, &path).map_err(at(&path))?;
     match decode(&bytes) {
         Some(manifest) => Ok(Some(manifest)),
         None => Err(OpenError::BadFile { path, what: "its checksum or version does not match".to_owned() }),
@@ -135,7 +135,7 @@ pub(crate) fn load(doors: &Doors, dir: &Path) -> Result<Option<Manifest>, OpenEr
 }
 
 pub(crate) fn save(doors: &Doors, dir: &Path, manifest: &Manifest) -> io::Result<()> {
-    replace_file(doors, dir, NAME, &encode(manifest))
+    replace_file(&*doors.disk, dir, NAME, &encode(manifest))
 }
 
 #[cfg(test)]
