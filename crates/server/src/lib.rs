@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use base::Doors;
 use clap::{CommandFactory, Parser};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use crate::args::{Args, Command};
 
@@ -62,7 +62,7 @@ fn run(args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Tool(tool)) => {
-            let runtime = runtime(0)?;
+            let runtime = Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
             let code = runtime.block_on(cli::run(*tool));
             // Nothing that still runs matters to a tool that is done.
             runtime.shutdown_background();
@@ -74,13 +74,4 @@ fn run(args: Args) -> Result<ExitCode> {
 /// Who reads no more (`| head`) has what it wants.
 fn print(text: &[u8]) {
     let _ = std::io::stdout().write_all(text);
-}
-
-/// 0 threads: as many as there are processors.
-fn runtime(worker_threads: usize) -> Result<Runtime> {
-    let mut builder = Builder::new_multi_thread();
-    if worker_threads > 0 {
-        builder.worker_threads(worker_threads);
-    }
-    builder.thread_name("apogee-worker").enable_all().build().context("cannot start threads")
 }

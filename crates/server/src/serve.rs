@@ -7,15 +7,13 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use base::{Doors, Workers};
 use tempfile::TempDir;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::ServeArgs;
 use crate::config::Config;
 use crate::wiring::Node;
-use crate::{banner, logging, runtime};
-
-/// For what is not a connection's: sweeps, timers, the listeners themselves.
-const BACKGROUND_THREADS: usize = 1;
+use crate::{banner, logging};
 
 /// Runs the engine until a signal ends it.
 ///
@@ -28,7 +26,8 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
     // Removed when dropped, after everything that uses it.
     let temporary = if args.ephemeral { Some(temporary(&mut config)?) } else { None };
     raise_file_limit();
-    let runtime = runtime(BACKGROUND_THREADS)?;
+    // Only starts and stops the node: all that runs in between is spawned on the workers.
+    let runtime = Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let workers = Workers::start(config.runtime.workers()).context("cannot start threads")?;
     let code = runtime.block_on(until_signalled(&config, &Doors::on(&workers), started, args.ephemeral));
     drop(workers);
