@@ -21,6 +21,7 @@
 pub mod access;
 pub mod admin;
 pub mod batch;
+pub mod decimal;
 pub mod error;
 pub mod filter;
 pub mod group;

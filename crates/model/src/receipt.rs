@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::decimal::decimal;
 use crate::ids::{Lsn, Offset, QueueId};
 use crate::names::{GroupName, TopicName};
 
@@ -84,19 +85,8 @@ fn put_signed(number: i64, out: &mut String) {
 }
 
 /// The digits of a number, and a space.
-fn put_number(mut number: u64, out: &mut String) {
-    let mut digits = [b'0'; 20];
-    let mut start = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-        start -= 1;
-        if number == 0 {
-            break;
-        }
-    }
-    let text = digits.get(start..).and_then(|digits| std::str::from_utf8(digits).ok());
-    out.push_str(text.unwrap_or_default());
+fn put_number(number: u64, out: &mut String) {
+    decimal(number, |digits| out.push_str(digits));
     out.push(' ');
 }
 

@@ -20,8 +20,6 @@ use crate::limits::{FRAME_BYTES_MAX, HEADER_BYTES_MAX};
 
 mod json_header;
 
-pub(crate) use json_header::decimal;
-
 /// This frame answers one of the other side.
 pub const FLAG_RESPONSE: i32 = 1;
 /// This request wants no answer.

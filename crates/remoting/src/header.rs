@@ -8,11 +8,11 @@ use std::fmt::{self, Display, Write as _};
 use std::ops::Range;
 use std::str::FromStr;
 
+use model::decimal::decimal;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::error::Failure;
-use crate::frame::decimal;
 
 /// String pairs; the first of equal keys counts.
 #[derive(Debug, Clone, Default)]
@@ -152,7 +152,7 @@ impl Fields {
     /// # Errors
     /// `SYSTEM_ERROR`, as a missing field is answered by the Java server.
     pub fn required(&self, key: &'static str) -> Result<&str, Failure> {
-        self.get(key).ok_or_else(|| Failure::missing(key))
+        required(key, self.get(key))
     }
 
     /// A required field of another type than text.
@@ -160,8 +160,7 @@ impl Fields {
     /// # Errors
     /// If it is missing or does not parse.
     pub fn parse<T: FromStr>(&self, key: &'static str) -> Result<T, Failure> {
-        let text = self.required(key)?;
-        text.parse().map_err(|_| Failure::malformed(key, text))
+        parsed(key, self.get(key))
     }
 
     /// An optional field of another type than text.
@@ -169,17 +168,40 @@ impl Fields {
     /// # Errors
     /// If it is there, not blank, and does not parse.
     pub fn parse_opt<T: FromStr>(&self, key: &'static str) -> Result<Option<T>, Failure> {
-        match self.get(key) {
-            None | Some("" | "null") => Ok(None),
-            Some(text) => text.parse().map(Some).map_err(|_| Failure::malformed(key, text)),
-        }
+        parsed_opt(key, self.get(key))
     }
 
     /// A boolean as Java's `Boolean.parseBoolean` reads it; `false` if absent.
     #[must_use]
     pub fn flag(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|v| v.eq_ignore_ascii_case("true"))
+        is_true(self.get(key))
     }
+}
+
+// What a field's value says, for those who read all fields in one pass.
+
+/// As [`Fields::required`], of the value that was found for `key`.
+pub(crate) fn required<'a>(key: &'static str, value: Option<&'a str>) -> Result<&'a str, Failure> {
+    value.ok_or_else(|| Failure::missing(key))
+}
+
+/// As [`Fields::parse`].
+pub(crate) fn parsed<T: FromStr>(key: &'static str, value: Option<&str>) -> Result<T, Failure> {
+    let text = required(key, value)?;
+    text.parse().map_err(|_| Failure::malformed(key, text))
+}
+
+/// As [`Fields::parse_opt`].
+pub(crate) fn parsed_opt<T: FromStr>(key: &'static str, value: Option<&str>) -> Result<Option<T>, Failure> {
+    match value {
+        None | Some("" | "null") => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| Failure::malformed(key, text)),
+    }
+}
+
+/// As [`Fields::flag`].
+pub(crate) fn is_true(value: Option<&str>) -> bool {
+    value.is_some_and(|text| text.eq_ignore_ascii_case("true"))
 }
 
 impl<'a> Extend<(&'a str, &'a str)> for Fields {

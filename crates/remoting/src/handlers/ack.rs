@@ -12,7 +12,7 @@ use crate::code::response;
 use crate::error::Failure;
 use crate::frame::Command;
 use crate::handle::{self, Delivered, Home};
-use crate::header::Fields;
+use crate::header::{self, Fields};
 use crate::json::{self, BatchAck, BatchAckBody};
 use crate::limits::BATCH_ACK_MAX;
 use crate::link::Link;
@@ -50,33 +50,24 @@ impl<'a> Named<'a> {
     }
 }
 
-fn told<'a>(key: &str, value: Option<&'a str>) -> Result<&'a str, Failure> {
-    value.ok_or_else(|| Failure::missing(key))
-}
-
-fn number(key: &str, value: Option<&str>) -> Result<i64, Failure> {
-    let text = told(key, value)?;
-    text.parse().map_err(|_| Failure::malformed(key, text))
-}
-
 /// The receipt that the fields `consumerGroup topic queueId offset extraInfo` stand for.
 pub(super) fn receipt(fields: &Fields) -> Result<Receipt, Failure> {
     let named = Named::read(fields);
-    let group = GroupName::new(told("consumerGroup", named.group)?)?;
-    let delivered = Delivered::parse(told("extraInfo", named.extra_info)?)?;
+    let group = GroupName::new(header::required("consumerGroup", named.group)?)?;
+    let delivered = Delivered::parse(header::required("extraInfo", named.extra_info)?)?;
     let topic = match delivered.home {
         // The client builds this name for another layout of retry topics.
         Home::PullRetry => TopicName::retry_of(&group),
         // The client has put in the retry topic where it applies.
-        Home::Topic | Home::ReceiveRetry => TopicName::new(told("topic", named.topic)?)?,
+        Home::Topic | Home::ReceiveRetry => TopicName::new(header::required("topic", named.topic)?)?,
     };
     let topic = match named.lite.filter(|lite| !lite.is_empty()) {
         Some(lite) => TopicName::lite_of(&topic, lite)?,
         None => topic,
     };
     let illegal = |failure: Failure| failure.coded(response::MESSAGE_ILLEGAL);
-    let queue = number("queueId", named.queue).and_then(pull::queue_of).map_err(illegal)?;
-    let offset = u64::try_from(number("offset", named.offset)?)
+    let queue = header::parsed("queueId", named.queue).and_then(pull::queue_of).map_err(illegal)?;
+    let offset = u64::try_from(header::parsed::<i64>("offset", named.offset)?)
         .map_err(|_| Failure::new(response::NO_MESSAGE, "the offset is negative"))?;
     Ok(delivered.receipt(&group, topic, queue, Offset(offset)))
 }

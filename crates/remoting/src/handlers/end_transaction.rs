@@ -2,7 +2,6 @@
 //! no answer at all. A second outcome changes nothing and is answered as the first was: the original
 //! does not see that it is the second.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use model::message::flags;
@@ -11,7 +10,7 @@ use model::{GroupName, Lsn, Offset, TopicName};
 
 use crate::error::Failure;
 use crate::frame::Command;
-use crate::header::Fields;
+use crate::header::{self, Fields};
 use crate::link::Link;
 
 use super::done;
@@ -51,29 +50,21 @@ impl<'a> Told<'a> {
     }
 }
 
-fn number<T: FromStr>(key: &str, value: Option<&str>) -> Result<T, Failure> {
-    let text = value.ok_or_else(|| Failure::missing(key))?;
-    text.parse().map_err(|_| Failure::malformed(key, text))
-}
-
 fn text(value: Option<&str>) -> Option<&str> {
     value.filter(|text| !text.is_empty())
 }
 
 pub(super) async fn end(link: &Arc<Link>, request: &Command) -> Result<Option<Command>, Failure> {
     let told = Told::read(&request.fields);
-    let outcome = match number::<i32>("commitOrRollback", told.outcome)? {
+    let outcome = match header::parsed::<i32>("commitOrRollback", told.outcome)? {
         0 => TransactionOutcome::Unknown,
         flags::TRANSACTION_COMMIT => TransactionOutcome::Commit,
         flags::TRANSACTION_ROLLBACK => TransactionOutcome::Rollback,
         other => return Err(Failure::malformed("commitOrRollback", &other.to_string())),
     };
-    let position: i64 = number("commitLogOffset", told.position)?;
-    let offset = match told.offset {
-        None | Some("" | "null") => None,
-        offset => Some(number::<i64>("tranStateTableOffset", offset)?),
-    };
-    let group = told.group.ok_or_else(|| Failure::missing("producerGroup"))?;
+    let position: i64 = header::parsed("commitLogOffset", told.position)?;
+    let offset: Option<i64> = header::parsed_opt("tranStateTableOffset", told.offset)?;
+    let group = header::required("producerGroup", told.group)?;
     let end = TransactionEnd {
         topic: text(told.topic).and_then(|name| TopicName::new(name).ok()),
         producer_group: Some(GroupName::new(group)?),
@@ -83,7 +74,7 @@ pub(super) async fn end(link: &Arc<Link>, request: &Command) -> Result<Option<Co
         offset: offset.and_then(|offset| u64::try_from(offset).ok()).map(Offset),
         message_id: text(told.message_id).map(str::to_owned),
         transaction_id: text(told.transaction_id).map(str::to_owned),
-        from_check: told.from_check.is_some_and(|text| text.eq_ignore_ascii_case("true")),
+        from_check: header::is_true(told.from_check),
     };
     match link.engine().settle(&link.session, Settle::Transaction(end)).await {
         Ok(()) | Err(SettleError::Stale) => {}

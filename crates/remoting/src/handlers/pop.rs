@@ -6,13 +6,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use model::decimal::decimal;
 use model::message::Delivery;
 use model::verbs::{Receive, Received, StartFrom};
 use model::{GroupName, Lsn, Offset, QueueId, Receipt, TopicName, properties, record};
 
 use crate::code::response;
 use crate::error::Failure;
-use crate::frame::{Body, Command, decimal};
+use crate::frame::{Body, Command};
 use crate::handle::{self, Home};
 use crate::header::Fields;
 use crate::json;
