@@ -10,6 +10,7 @@ mod page;
 mod progress;
 mod quota;
 mod rates;
+mod route;
 pub mod schema;
 mod settings;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use page::page;
 pub use progress::{GroupCloneOffsetsRequest, GroupResetRequest, GroupSkipRequest, QueueOffset, ResetTo};
 pub use quota::{QuotaListRequest, QuotaRequest};
 pub use rates::{NodeTraffic, Pace, RateOf, Rates, RatesListRequest, RatesRequest, RatesRow, Window};
+pub use route::{HttpBody, HttpMethod, HttpRoute};
 pub use settings::{ConfigPutRequest, ConfigRequest, Setting, Settings};
 
 /// Runs operations by name.
@@ -61,6 +63,8 @@ pub trait AdminOp {
     const PERMISSION: AdminPermission;
     /// One line for people.
     const SUMMARY: &'static str;
+    /// Where it stands as a resource over HTTP.
+    const ROUTE: HttpRoute;
     type Request: Serialize + DeserializeOwned + JsonSchema + Send;
     type Response: Serialize + DeserializeOwned + JsonSchema + Send;
 }
@@ -76,6 +80,7 @@ pub struct OperationInfo {
     pub name: &'static str,
     pub permission: AdminPermission,
     pub summary: &'static str,
+    pub route: HttpRoute,
     /// JSON schema of the request.
     #[serde(skip)]
     pub request: fn() -> Value,
@@ -91,6 +96,7 @@ impl OperationInfo {
             name: O::NAME,
             permission: O::PERMISSION,
             summary: O::SUMMARY,
+            route: O::ROUTE,
             request: schema::of_request::<O::Request>,
             response: schema::of_response::<O::Response>,
         }
@@ -148,7 +154,8 @@ pub async fn run<O: AdminOp>(
 }
 
 macro_rules! operations {
-    ($($(#[$doc:meta])* $op:ident = $name:literal, $permission:ident, $summary:literal, $request:ty => $response:ty;)*) => {
+    ($($(#[$doc:meta])* $op:ident = $name:literal, $permission:ident, $summary:literal, $request:ty => $response:ty
+        as $method:ident $path:literal $($body:literal)?;)*) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, Copy)]
@@ -158,6 +165,7 @@ macro_rules! operations {
                 const NAME: &'static str = $name;
                 const PERMISSION: AdminPermission = AdminPermission::$permission;
                 const SUMMARY: &'static str = $summary;
+                const ROUTE: HttpRoute = HttpRoute::new(HttpMethod::$method, $path, concat!($($body)?));
                 type Request = $request;
                 type Response = $response;
             }
@@ -170,60 +178,108 @@ macro_rules! operations {
 
 operations! {
     /// Makes a topic, or changes it where `update` allows.
-    TopicPut = "topic.put", Write, "Create or update a topic", TopicPutRequest => TopicConfig;
-    TopicGet = "topic.get", Read, "Describe a topic: configuration and queues", TopicRequest => TopicDescription;
-    TopicList = "topic.list", Read, "List topics", ListRequest => Vec<TopicConfig>;
-    TopicDelete = "topic.delete", Write, "Delete a topic and its queues", TopicRequest => Done;
-    GroupPut = "group.put", Write, "Create or update a consumer group", GroupPutRequest => GroupConfig;
-    GroupGet = "group.get", Read, "Describe a consumer group: configuration, members, progress", GroupRequest => GroupDescription;
-    GroupList = "group.list", Read, "List consumer groups", ListRequest => Vec<GroupConfig>;
-    GroupDelete = "group.delete", Write, "Delete a consumer group", GroupDeleteRequest => Done;
+    TopicPut = "topic.put", Write, "Create or update a topic", TopicPutRequest => TopicConfig
+        as Put "/topics/{topic=config.name}" "config";
+    TopicGet = "topic.get", Read, "Describe a topic: configuration and queues", TopicRequest => TopicDescription
+        as Get "/topics/{topic}";
+    TopicList = "topic.list", Read, "List topics", ListRequest => Vec<TopicConfig>
+        as Get "/topics";
+    TopicDelete = "topic.delete", Write, "Delete a topic and its queues", TopicRequest => Done
+        as Delete "/topics/{topic}";
+    GroupPut = "group.put", Write, "Create or update a consumer group", GroupPutRequest => GroupConfig
+        as Put "/groups/{group=config.name}" "config";
+    GroupGet = "group.get", Read, "Describe a consumer group: configuration, members, progress", GroupRequest => GroupDescription
+        as Get "/groups/{group}";
+    GroupList = "group.list", Read, "List consumer groups", ListRequest => Vec<GroupConfig>
+        as Get "/groups";
+    GroupDelete = "group.delete", Write, "Delete a consumer group", GroupDeleteRequest => Done
+        as Delete "/groups/{group}";
     /// Sends dead letters of a group to the topics that they came from.
-    DeadLettersResend = "group.resend", Write, "Send dead letters of a consumer group to their original topics again", DeadLettersResendRequest => DeadLettersResent;
-    GroupReset = "group.reset", Write, "Set a group's progress: by offset, by time, to either end", GroupResetRequest => Vec<QueueOffset>;
-    GroupSkip = "group.skip", Write, "Leave out all messages that wait for a group", GroupSkipRequest => Vec<QueueOffset>;
-    GroupCloneOffsets = "group.clone-offsets", Write, "Let a group go on where another one is", GroupCloneOffsetsRequest => Vec<QueueOffset>;
-    KeyValueGet = "kv.get", Read, "Read a name-server key", KeyValueRequest => Option<String>;
-    KeyValuePut = "kv.put", Write, "Set (or with no value delete) a name-server key", KeyValuePutRequest => Done;
-    KeyValueList = "kv.list", Read, "All keys of a name-server namespace", KeyValueListRequest => std::collections::BTreeMap<String, String>;
+    DeadLettersResend = "group.resend", Write, "Send dead letters of a consumer group to their original topics again", DeadLettersResendRequest => DeadLettersResent
+        as Post "/groups/{group}/resend";
+    GroupReset = "group.reset", Write, "Set a group's progress: by offset, by time, to either end", GroupResetRequest => Vec<QueueOffset>
+        as Post "/groups/{group}/reset" "*";
+    GroupSkip = "group.skip", Write, "Leave out all messages that wait for a group", GroupSkipRequest => Vec<QueueOffset>
+        as Post "/groups/{group}/skip" "*";
+    GroupCloneOffsets = "group.clone-offsets", Write, "Let a group go on where another one is", GroupCloneOffsetsRequest => Vec<QueueOffset>
+        as Post "/groups/{group=to}/clone-offsets" "*";
+    KeyValueGet = "kv.get", Read, "Read a name-server key", KeyValueRequest => Option<String>
+        as Get "/kv/{namespace}/{key}";
+    KeyValuePut = "kv.put", Write, "Set (or with no value delete) a name-server key", KeyValuePutRequest => Done
+        as Put "/kv/{namespace}/{key}" "value";
+    KeyValueList = "kv.list", Read, "All keys of a name-server namespace", KeyValueListRequest => std::collections::BTreeMap<String, String>
+        as Get "/kv/{namespace}";
     /// Timed messages that wait, in the order in which they are due.
-    TimerList = "timer.list", Read, "List timed messages of a topic that wait", TimerListRequest => TimerPage;
-    TimerDelete = "timer.delete", Write, "Cancel a timed message that waits", TimerDeleteRequest => TimerDeleted;
-    LiteList = "lite.list", Read, "List the lite topics of a parent topic, page by page", LiteListRequest => LiteTopicPage;
-    LiteGet = "lite.get", Read, "Describe a lite topic: offsets and subscribers", LiteTopicRequest => LiteTopicDescription;
-    LiteDelete = "lite.delete", Write, "Delete a lite topic with its messages' index and all progress in it", LiteTopicRequest => Done;
-    LiteParent = "lite.parent", Read, "Describe a parent of lite topics", LiteParentRequest => LiteParentDescription;
-    LiteNode = "lite.node", Read, "Count lite topics and subscriptions of this node", Empty => LiteNodeDescription;
-    LiteClient = "lite.client", Read, "Describe what a client subscribes to of a parent's lite topics", LiteClientRequest => LiteClientDescription;
-    LiteGroup = "lite.group", Read, "Describe how far a group is behind in lite topics", LiteGroupRequest => LiteGroupDescription;
-    LiteDispatch = "lite.dispatch", Write, "Let clients look at all their lite topics again", LiteDispatchRequest => Done;
-    TransactionList = "transaction.list", Read, "List undecided transactions, oldest first", TransactionListRequest => Vec<TransactionDescription>;
-    TransactionEnd = "transaction.end", Write, "Commit or roll back an undecided transaction", TransactionEndRequest => Done;
-    RatesGet = "rates.get", Read, "Tell what passed in the last minute, hour and day", RatesRequest => Rates;
-    RatesList = "rates.list", Read, "List the topics, or the groups in topics, that are busiest now", RatesListRequest => Vec<RatesRow>;
-    ClientList = "client.list", Read, "List connected clients and what they do", ClientListRequest => Vec<ClientDescription>;
+    TimerList = "timer.list", Read, "List timed messages of a topic that wait", TimerListRequest => TimerPage
+        as Get "/topics/{topic}/timers";
+    TimerDelete = "timer.delete", Write, "Cancel a timed message that waits", TimerDeleteRequest => TimerDeleted
+        as Delete "/topics/{topic}/timers/{message_id}";
+    LiteList = "lite.list", Read, "List the lite topics of a parent topic, page by page", LiteListRequest => LiteTopicPage
+        as Get "/topics/{topic}/lite";
+    LiteGet = "lite.get", Read, "Describe a lite topic: offsets and subscribers", LiteTopicRequest => LiteTopicDescription
+        as Get "/topics/{topic}/lite/{lite_topic}";
+    LiteDelete = "lite.delete", Write, "Delete a lite topic with its messages' index and all progress in it", LiteTopicRequest => Done
+        as Delete "/topics/{topic}/lite/{lite_topic}";
+    LiteParent = "lite.parent", Read, "Describe a parent of lite topics", LiteParentRequest => LiteParentDescription
+        as Get "/lite/topics/{topic}";
+    LiteNode = "lite.node", Read, "Count lite topics and subscriptions of this node", Empty => LiteNodeDescription
+        as Get "/lite";
+    LiteClient = "lite.client", Read, "Describe what a client subscribes to of a parent's lite topics", LiteClientRequest => LiteClientDescription
+        as Get "/lite/topics/{topic}/groups/{group}/clients/{client_id}";
+    LiteGroup = "lite.group", Read, "Describe how far a group is behind in lite topics", LiteGroupRequest => LiteGroupDescription
+        as Get "/lite/groups/{group}";
+    LiteDispatch = "lite.dispatch", Write, "Let clients look at all their lite topics again", LiteDispatchRequest => Done
+        as Post "/lite/groups/{group}/dispatch";
+    TransactionList = "transaction.list", Read, "List undecided transactions, oldest first", TransactionListRequest => Vec<TransactionDescription>
+        as Get "/transactions";
+    TransactionEnd = "transaction.end", Write, "Commit or roll back an undecided transaction", TransactionEndRequest => Done
+        as Post "/transactions/{position}/end" "*";
+    RatesGet = "rates.get", Read, "Tell what passed in the last minute, hour and day", RatesRequest => Rates
+        as Get "/rates";
+    RatesList = "rates.list", Read, "List the topics, or the groups in topics, that are busiest now", RatesListRequest => Vec<RatesRow>
+        as Get "/rates/busiest";
+    ClientList = "client.list", Read, "List connected clients and what they do", ClientListRequest => Vec<ClientDescription>
+        as Get "/clients";
     /// Takes effect on routes that are asked for from now on, until the node starts again.
-    NodeWritesPut = "node.writes", Write, "Send producers to this node, or keep them away from it", NodeWritesRequest => NodeWrites;
+    NodeWritesPut = "node.writes", Write, "Send producers to this node, or keep them away from it", NodeWritesRequest => NodeWrites
+        as Put "/node/writes" "*";
     /// Takes the place of the quota of the same scope and name.
-    QuotaPut = "quota.put", Write, "Set a quota of a client, user, topic or namespace", Quota => Quota;
-    QuotaGet = "quota.get", Read, "Show a quota", QuotaRequest => Quota;
-    QuotaList = "quota.list", Read, "List quotas", QuotaListRequest => Vec<Quota>;
-    QuotaDelete = "quota.delete", Write, "Delete a quota", QuotaRequest => Done;
-    ConfigGet = "config.get", Read, "List the settings in force", ConfigRequest => Vec<Setting>;
+    QuotaPut = "quota.put", Write, "Set a quota of a client, user, topic or namespace", Quota => Quota
+        as Put "/quotas/{scope}/{name}" "*";
+    QuotaGet = "quota.get", Read, "Show a quota", QuotaRequest => Quota
+        as Get "/quotas/{scope}/{name}";
+    QuotaList = "quota.list", Read, "List quotas", QuotaListRequest => Vec<Quota>
+        as Get "/quotas";
+    QuotaDelete = "quota.delete", Write, "Delete a quota", QuotaRequest => Done
+        as Delete "/quotas/{scope}/{name}";
+    ConfigGet = "config.get", Read, "List the settings in force", ConfigRequest => Vec<Setting>
+        as Get "/config";
     /// Kept in the data folder. All of the changes are made, or none.
-    ConfigPut = "config.put", Write, "Change settings while the node runs", ConfigPutRequest => Vec<Setting>;
-    UserPut = "user.put", Write, "Create or update a user", UserPutRequest => Done;
-    UserGet = "user.get", Read, "Describe a user", UserRequest => Option<UserDescription>;
-    UserList = "user.list", Read, "List users", AccessRequest => Vec<UserDescription>;
-    UserDelete = "user.delete", Write, "Delete a user and its policies", UserRequest => Done;
+    ConfigPut = "config.put", Write, "Change settings while the node runs", ConfigPutRequest => Vec<Setting>
+        as Put "/config" "settings";
+    UserPut = "user.put", Write, "Create or update a user", UserPutRequest => Done
+        as Put "/users/{user}" "*";
+    UserGet = "user.get", Read, "Describe a user", UserRequest => Option<UserDescription>
+        as Get "/users/{user}";
+    UserList = "user.list", Read, "List users", AccessRequest => Vec<UserDescription>
+        as Get "/users";
+    UserDelete = "user.delete", Write, "Delete a user and its policies", UserRequest => Done
+        as Delete "/users/{user}";
     /// An entry for a resource that has one already takes its place.
-    AclPut = "acl.put", Write, "Add entries to the policies of a user", AclPutRequest => Done;
-    AclGet = "acl.get", Read, "Show the policies of a user", UserRequest => Option<AclDescription>;
-    AclList = "acl.list", Read, "Show the policies of all users", AclListRequest => Vec<AclDescription>;
-    AclDelete = "acl.delete", Write, "Delete an entry of a user's policies, or all of them", AclDeleteRequest => Done;
-    AclCopy = "acl.copy", Write, "Lay the policies of a user over those of another one", AclCopyRequest => Done;
-    AclExplain = "acl.explain", Read, "Tell whether a user may do something, and which entry says so", ExplainRequest => Explanation;
-    NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription;
+    AclPut = "acl.put", Write, "Add entries to the policies of a user", AclPutRequest => Done
+        as Put "/users/{user}/policies" "policies";
+    AclGet = "acl.get", Read, "Show the policies of a user", UserRequest => Option<AclDescription>
+        as Get "/users/{user}/policies";
+    AclList = "acl.list", Read, "Show the policies of all users", AclListRequest => Vec<AclDescription>
+        as Get "/policies";
+    AclDelete = "acl.delete", Write, "Delete an entry of a user's policies, or all of them", AclDeleteRequest => Done
+        as Delete "/users/{user}/policies";
+    AclCopy = "acl.copy", Write, "Lay the policies of a user over those of another one", AclCopyRequest => Done
+        as Post "/users/{user=to}/policies/copy" "*";
+    AclExplain = "acl.explain", Read, "Tell whether a user may do something, and which entry says so", ExplainRequest => Explanation
+        as Get "/users/{user}/policies/explain";
+    NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription
+        as Get "/node";
 }
 
 const fn yes() -> bool {

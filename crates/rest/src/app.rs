@@ -7,6 +7,7 @@ use axum::routing::{MethodFilter, get, on, post};
 use axum::{Extension, Router};
 use base::{Chance, Clock};
 use http::{Method, Uri};
+use model::admin::HttpMethod;
 use model::{Engine, Session};
 use net::Drain;
 use prometheus_client::registry::Registry;
@@ -14,7 +15,7 @@ use prometheus_client::registry::Registry;
 use crate::error::Problem;
 use crate::health::{self, Readiness};
 use crate::limits::REQUEST_BYTES_MAX;
-use crate::table::{self, Verb};
+use crate::table;
 use crate::{consume, openapi, operations, send};
 
 /// What all requests share.
@@ -48,15 +49,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/groups/{group}/receive", post(consume::receive))
         .route("/api/v1/groups/{group}/ack", post(consume::ack));
     for resource in table::of(&catalogue) {
-        let filter = match resource.verb {
-            Verb::Get => MethodFilter::GET,
-            Verb::Put => MethodFilter::PUT,
-            Verb::Post => MethodFilter::POST,
-            Verb::Delete => MethodFilter::DELETE,
+        let filter = match resource.method {
+            HttpMethod::Get => MethodFilter::GET,
+            HttpMethod::Put => MethodFilter::PUT,
+            HttpMethod::Post => MethodFilter::POST,
+            HttpMethod::Delete => MethodFilter::DELETE,
         };
-        let path = resource.path;
+        let path = resource.path.clone();
         let run = on(filter, operations::resource).layer(Extension(Arc::new(resource)));
-        router = router.route(path, run);
+        router = router.route(&path, run);
     }
     router
         .fallback(no_such_path)

@@ -7,7 +7,7 @@
 //! /api/v1/topics/{topic} ...                      resources: the same, in HTTP's own way (table)
 //! /api/v1/topics/{topic}/messages                 send
 //! /api/v1/groups/{group}/receive, .../ack         consume
-//! /api/v1/openapi.json                            openapi: derived from catalogue and table
+//! /api/v1/openapi.json                            openapi: derived from the catalogue
 //! ```
 //! Reading order: [`protocol`], `authentication`, `app`, `table`, `operations`, `send`, `consume`, `message`,
 //! `error`, `openapi`.

@@ -1,4 +1,4 @@
-//! The interface's description, derived from the catalogue and the table of resources.
+//! The interface's description, derived from the catalogue.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use model::admin::{CATALOGUE, OperationInfo};
 use serde_json::{Map, Value, json};
 
 use crate::schema;
-use crate::table::{self, Parameter, Resource, Verb};
+use crate::table::{self, Parameter, Resource};
 
 pub(crate) async fn serve(Extension(document): Extension<Arc<Value>>) -> Json<Value> {
     Json(document.as_ref().clone())
@@ -28,9 +28,8 @@ pub(crate) fn document(catalogue: &[OperationInfo]) -> Value {
             What { id: op.name, tag: "operations", summary: op.summary, body, response: (op.response)() };
         add(&mut paths, &format!("/api/v1/operations/{}", op.name), "post", what.describe(&[]));
     }
-    for row in table::of(catalogue) {
-        let response = catalogue.iter().find(|op| op.name == row.operation).map(|op| (op.response)());
-        resource(&mut paths, &row, response.unwrap_or_default());
+    for (op, row) in catalogue.iter().zip(table::of(catalogue)) {
+        resource(&mut paths, &row, (op.response)());
     }
     let messages = [
         (
@@ -50,7 +49,7 @@ pub(crate) fn document(catalogue: &[OperationInfo]) -> Value {
     for (path, id, summary, (request, response)) in messages {
         let what = What { id, tag: "messages", summary, body: Some(request), response };
         let name = if path.contains("{topic}") { "topic" } else { "group" };
-        add(&mut paths, path, "post", what.describe(&[path_parameter(name)]));
+        add(&mut paths, path, "post", what.describe(&[path_parameter(name, &json!({ "type": "string" }))]));
     }
     json!({
         "openapi": "3.1.0",
@@ -109,8 +108,12 @@ fn content(kind: &str, schema: &Value) -> Value {
     json!({ kind: { "schema": schema } })
 }
 
-fn path_parameter(name: &str) -> Value {
-    json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } })
+fn path_parameter(name: &str, schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if schema.get("type").and_then(Value::as_str) == Some("string") {
+        schema["minLength"] = 1.into();
+    }
+    json!({ "name": name, "in": "path", "required": true, "schema": schema })
 }
 
 fn query_parameter(parameter: &Parameter) -> Value {
@@ -119,30 +122,14 @@ fn query_parameter(parameter: &Parameter) -> Value {
 }
 
 fn resource(paths: &mut Map<String, Value>, row: &Resource, response: Value) {
-    let mut parameters: Vec<Value> = row.names.iter().map(|(name, _)| path_parameter(name)).collect();
+    let mut parameters: Vec<Value> =
+        row.names.iter().map(|name| path_parameter(name.name, &name.schema)).collect();
     parameters.extend(row.query.iter().map(query_parameter));
-    let method = match row.verb {
-        Verb::Get => "get",
-        Verb::Put => "put",
-        Verb::Post => "post",
-        Verb::Delete => "delete",
-    };
-    let body = row.body.as_ref().map(|(field, schema)| body_schema(row, field, schema));
+    let method = row.method.name().to_ascii_lowercase();
+    let body = row.body.as_ref().map(|body| body.schema.clone());
     let id = format!("{}.resource", row.operation);
     let what = What { id: &id, tag: "resources", summary: row.summary, body, response };
-    add(paths, row.path, method, what.describe(&parameters));
-}
-
-/// A body need not repeat the name that is in the path.
-fn body_schema(row: &Resource, field: &str, schema: &Value) -> Value {
-    let mut schema = schema.clone();
-    let in_path = row.names.iter().filter_map(|(_, of)| of.strip_prefix(field)?.strip_prefix('.'));
-    for name in in_path {
-        if let Some(Value::Array(required)) = schema.get_mut("required") {
-            required.retain(|one| one != name);
-        }
-    }
-    schema
+    add(paths, &row.path, &method, what.describe(&parameters));
 }
 
 fn add(paths: &mut Map<String, Value>, path: &str, method: &str, description: Value) {

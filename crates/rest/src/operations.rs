@@ -12,12 +12,20 @@ use serde_json::{Map, Value, json};
 
 use crate::app::{App, Caller};
 use crate::error::Problem;
-use crate::table::{Parameter, ParameterKind, Resource};
+use crate::table::{self, Body, Name, Parameter, ParameterKind, Resource};
 
 type Strings = BTreeMap<String, String>;
 
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<Value> {
-    let line = |op: &OperationInfo| json!({ "name": op.name, "summary": op.summary, "writes": op.writes() });
+    let line = |op: &OperationInfo| {
+        json!({
+            "name": op.name,
+            "summary": op.summary,
+            "writes": op.writes(),
+            "method": op.route.method.name(),
+            "path": table::path_of(op),
+        })
+    };
     Json(app.engine.operations().iter().map(line).collect())
 }
 
@@ -61,14 +69,19 @@ fn request_of(
 ) -> Result<Value, Problem> {
     let mut request = fields_of(row, query)?;
     match (&row.body, body) {
-        (Some((field, _)), body) => {
+        (Some(Body { field: Some(field), .. }), body) => {
             request.insert((*field).to_owned(), body.unwrap_or_else(|| json!({})));
+        }
+        (Some(Body { field: None, .. }), Some(Value::Object(fields))) => request.extend(fields),
+        (Some(Body { field: None, .. }), None) => {}
+        (Some(Body { field: None, .. }), Some(_)) => {
+            return Err(Problem::invalid("the body must be a JSON object"));
         }
         (None, Some(_)) => return Err(Problem::invalid("this request takes no body")),
         (None, None) => {}
     }
-    for (name, field) in row.names {
-        let value = names.get(*name).cloned().unwrap_or_default();
+    for Name { name, field, kind, .. } in &row.names {
+        let value = value_of(name, *kind, names.get(*name).cloned().unwrap_or_default())?;
         put(&mut request, field, value)?;
     }
     Ok(Value::Object(request))
@@ -102,23 +115,22 @@ fn value_of(name: &str, kind: ParameterKind, text: String) -> Result<Value, Prob
     }
 }
 
-/// Sets `field`, or a field in an object (`config.name`), to the name in the path. A body may
-/// repeat the name, but not another one.
-fn put(request: &mut Map<String, Value>, field: &str, name: String) -> Result<(), Problem> {
-    let Some((outer, inner)) = field.split_once('.') else {
-        request.insert(field.to_owned(), name.into());
-        return Ok(());
+/// Sets `field`, or a field in an object (`config.name`), to what the path says. A body may repeat
+/// it, but not say another thing.
+fn put(request: &mut Map<String, Value>, field: &str, said: Value) -> Result<(), Problem> {
+    let (object, field) = match field.split_once('.') {
+        None => (request, field),
+        Some((outer, inner)) => match request.get_mut(outer) {
+            Some(Value::Object(object)) => (object, inner),
+            _ => return Err(Problem::invalid("the body must be a JSON object")),
+        },
     };
-    let Some(Value::Object(object)) = request.get_mut(outer) else {
-        return Err(Problem::invalid("the body must be a JSON object"));
-    };
-    let name = Value::String(name);
-    match object.get(inner) {
-        Some(other) if *other != name => {
-            Err(Problem::invalid(format!("the path says {name}, the body `{inner}` says {other}")))
+    match object.get(field) {
+        Some(other) if *other != said => {
+            Err(Problem::invalid(format!("the path says {said}, the body `{field}` says {other}")))
         }
         _ => {
-            object.insert(inner.to_owned(), name);
+            object.insert(field.to_owned(), said);
             Ok(())
         }
     }

@@ -4,15 +4,20 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::{CATALOGUE, OperationInfo};
+use super::{CATALOGUE, HttpBody, OperationInfo};
 
 const HEAD: &str = "# Operations
 
 Made from the catalogue in `crates/model/src/admin.rs`; do not edit.
 
-Every operation can be run over HTTP (`POST /api/v1/operations/<name>` with its request as the body; some also
-stand at paths of their own, see `/api/v1/openapi.json`) and by `apogee admin <name> --<field> <value>`. Those that
-write leave a line in the log under the target `audit`. A field with a `*` must be given.
+Every operation can be run over HTTP, as a resource at the path below it (described in `/api/v1/openapi.json`) or by
+name (`POST /api/v1/operations/<name>` with its whole request as the body), and by `apogee admin <name> --<field>
+<value>`. A field with a `*` must be given; at a path, what is neither in it nor in the body is a parameter of the
+query. Operations that write leave a line in the log under the target `audit`.
+
+To add one: its line in `operations!` (name, permission, summary, types, method and path), its file in
+`crates/broker/src/admin/` and its line in `catalogue!` there. Route, description, command, permission, audit and this
+page follow.
 ";
 
 /// The whole page, in Markdown.
@@ -28,6 +33,8 @@ pub fn page() -> String {
 fn describe(operation: &OperationInfo, out: &mut String) {
     let kind = if operation.writes() { "writes" } else { "reads" };
     let _ = write!(out, "\n## `{}` ({kind})\n\n{}.\n\n", operation.name, operation.summary);
+    let (method, path) = (operation.route.method.name(), operation.route.plain_path());
+    let _ = write!(out, "`{method} /api/v1{path}`{}\n\n", body_of(operation.route.body));
     for (title, schema) in [("Request", (operation.request)()), ("Response", (operation.response)())] {
         let mut rows = Vec::new();
         rows_of("", &schema, &mut rows);
@@ -41,6 +48,14 @@ fn describe(operation: &OperationInfo, out: &mut String) {
     }
     out.truncate(out.trim_end().len());
     out.push('\n');
+}
+
+fn body_of(body: HttpBody) -> String {
+    match body {
+        HttpBody::None => String::new(),
+        HttpBody::Rest => ", its body has the other fields".to_owned(),
+        HttpBody::Field(name) => format!(", its body is `{name}`"),
+    }
 }
 
 /// One row for each field; those of objects inside stand behind their outer names.

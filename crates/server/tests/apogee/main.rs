@@ -5,5 +5,6 @@ mod access;
 mod bad_input;
 mod binary;
 mod node;
+mod resources;
 mod rest_fuzz;
 mod settings;
