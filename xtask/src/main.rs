@@ -15,6 +15,7 @@ mod interrupt;
 mod kill;
 mod ledger;
 mod log_check;
+mod many_queues;
 mod movers;
 mod openapi;
 mod operator;
@@ -57,6 +58,8 @@ enum Command {
     Backlog(backlog::Options),
     /// Load the engine fully for a while, and look that it stays inside its memory budget.
     Soak(soak::Options),
+    /// Make queue after queue on Apogee and on the real RocketMQ, and see how far they go and what each costs.
+    ManyQueues(many_queues::Options),
     /// Move clients from a real RocketMQ to Apogee, and count what became of every message.
     Import(import::Options),
     /// Measure Apogee and the real RocketMQ side by side.
@@ -155,6 +158,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Sql(options) => sql::run(&options),
         Command::Backlog(options) => backlog::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::ManyQueues(options) => many_queues::run(&options),
         Command::Import(options) => import::run(&options),
         Command::Versus(options) => versus::run(&options),
         Command::Tls(options) => tls::run(&options),

@@ -6,15 +6,13 @@ use super::peers::Peer;
 use super::procfs::{self, Usage};
 use super::record::{Durability, Failure, Run, Start};
 use crate::operator::Operator;
+use crate::paths;
 use crate::process::{self, Process};
 use crate::server_under_test::ServerUnderTest;
 use anyhow::{Context, Result};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The unit of `st_blocks`.
-const BLOCK_BYTES: u64 = 512;
 const QUEUES: u32 = 8;
 /// RocketMQ's broker makes itself known to its name server every 30 s, and may be forgotten while it is paused.
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(75);
@@ -75,7 +73,7 @@ impl Contestant {
 
     /// What the store takes of the disk.
     pub(crate) fn store_bytes(&self) -> Result<u64> {
-        allocated_bytes(self.server.store())
+        paths::allocated_bytes(self.server.store())
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -179,17 +177,6 @@ fn launch(peer: &Peer, flush: Durability, start: impl FnOnce() -> Result<()>) ->
     let begin = Instant::now();
     start()?;
     Ok(begin.elapsed().as_secs_f64())
-}
-
-/// Of all files below the folder. Servers make files with holes, and take files away at any time.
-fn allocated_bytes(folder: &Path) -> Result<u64> {
-    let mut sum = 0;
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let Ok(facts) = std::fs::symlink_metadata(&path) else { continue };
-        sum += if facts.is_dir() { allocated_bytes(&path)? } else { facts.blocks() * BLOCK_BYTES };
-    }
-    Ok(sum)
 }
 
 fn ids(server: &ServerUnderTest) -> Vec<u32> {

@@ -11,6 +11,7 @@ import java.io.PrintStream;
  *
  * <pre>
  * OPEN -> OPENED ... CLOSE -> CLOSED, RESULT {json}
+ * STEP queues stored readable refused the last refusal      readable: queues of the last topic
  * FAILED reason
  * </pre>
  */
@@ -36,6 +37,11 @@ public final class Harness {
 
     static void result(String json) {
         say("RESULT " + json);
+    }
+
+    /** How far it is; the harness looks at the server before the program goes on. */
+    public static void step(long queues, long stored, long readable, long refused, String refusal) {
+        ask("STEP " + queues + " " + stored + " " + readable + " " + refused + " " + refusal, "STEPPED");
     }
 
     /** Ends the program, from whatever thread. */

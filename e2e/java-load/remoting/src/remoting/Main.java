@@ -12,7 +12,11 @@ public final class Main {
     public static void main(String[] arguments) {
         try {
             Options options = new Options(arguments);
-            run(options, new Meter(options.text("case")));
+            if (options.work.equals("many-queues")) {
+                new ManyQueues(options).run();
+            } else {
+                run(options, new Meter(options.text("case")));
+            }
             Harness.end();
         } catch (Throwable failure) {
             Harness.fail(failure);
