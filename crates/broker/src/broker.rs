@@ -12,6 +12,7 @@ use model::access::Accounts;
 use model::admin::Settings;
 use model::lite::{LiteError, LiteSync};
 use model::quota::QuotaBook;
+use model::throttled::ThrottleBook;
 use model::verbs::{
     AckError, CommitOffset, Fetch, FetchError, Fetched, MessageQuery, OffsetAnswer, OffsetError,
     OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive, ReceiveError,
@@ -30,6 +31,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::config::BrokerConfig;
 use crate::error::Failed;
 use crate::handing::Handing;
+use crate::health::Health;
 use crate::in_order::OrderMetrics;
 use crate::interest::{Interest, Waiter};
 use crate::limits::CHECKS_WAITING_MAX;
@@ -41,6 +43,7 @@ use crate::machine::transactions::Rules;
 use crate::machine::{BrokerMachine, CommitListener, Touch};
 use crate::members::Members;
 use crate::offsets::Resets;
+use crate::pulled::Pulled;
 use crate::rates::Counted;
 use crate::selector::SelectorCache;
 use crate::timer_metrics::TimerMetrics;
@@ -79,6 +82,8 @@ pub struct Broker {
     /// Has lite topics looked for that are over, before the time has come.
     pub(crate) lite_sweep: Arc<Notify>,
     pub(crate) rates: Counted,
+    pub(crate) pulled: Pulled,
+    pub(crate) health: Health,
     /// Where the group's data is.
     pub(crate) dir: PathBuf,
     /// Routes send producers here.
@@ -143,6 +148,8 @@ impl Broker {
             lite_metrics,
             lite_sweep: Arc::default(),
             rates: Counted::new(doors.clock.monotonic(), doors.clock.now_ms()),
+            pulled: Pulled::default(),
+            health: Health::default(),
             dir: setup.dir.clone(),
             routes_writes: AtomicBool::new(true),
             handle,
@@ -186,6 +193,7 @@ impl Broker {
         self.timer_metrics.register(registry);
         self.state.dedup_metrics.register(registry);
         self.rates.register(registry);
+        self.health.register(registry);
     }
 
     /// How many calls wait for messages now.
@@ -208,6 +216,7 @@ impl Broker {
     pub fn reconfigure(&self, broker: &BrokerConfig, store: &StoreConfig) {
         self.rules.store(Arc::new(transaction_rules(broker)));
         self.log.reconfigure(store);
+        self.refuse_disk_from(store.disk_refuse_percent);
         self.live.store(Arc::new(broker.clone()));
     }
 
@@ -221,6 +230,12 @@ impl Broker {
     #[must_use]
     pub fn quotas(&self) -> &Arc<QuotaBook> {
         &self.state.quotas
+    }
+
+    /// Whose sends were refused of late.
+    #[must_use]
+    pub fn throttled(&self) -> &Arc<ThrottleBook> {
+        &self.health.throttled
     }
 
     /// Users and their policies, as far as the log tells.
@@ -362,8 +377,10 @@ impl Messaging for Broker {
 
     async fn fetch(&self, session: &Session, request: Fetch) -> Result<Fetched, FetchError> {
         let (topic, group) = (request.topic.clone(), request.group.clone());
+        let place = (request.queue, request.offset);
         let fetched = self.do_fetch(session, request).await?;
         if let Some(group) = group {
+            self.note_pull(session, &group, &topic, place, &fetched);
             let bytes = fetched.messages.iter().map(|message| message.bytes().len()).sum();
             self.rates.read(&topic, &group, fetched.messages.len(), bytes);
         }

@@ -87,3 +87,22 @@ pub const RATES_PER_ANSWER_MAX: usize = 1_000;
 pub const RETRY_STEPS_MAX: usize = 128;
 /// Longest delay before a retry, in milliseconds: a month.
 pub const RETRY_DELAY_MS_MAX: i64 = 31 * 86_400_000;
+/// Groups in queues whose last pull is remembered: some 100 bytes each. Those beyond it show no reader in
+/// health and metrics.
+pub const PULLS_NOTED_MAX: usize = 200_000;
+/// Troubles in one answer of `health.list`.
+pub const HEALTH_ITEMS_MAX: usize = 1_000;
+/// Troubles in one answer of `health.list`, where no limit is asked for.
+pub const HEALTH_ITEMS_DEFAULT: usize = 100;
+/// Looks that trends are made of, at most, however long the window is.
+pub const HEALTH_LOOKS_MAX: usize = 32;
+/// A look at everything takes at most one part in so many of a processor.
+pub const HEALTH_PAUSE_PER_LOOK: u32 = 50;
+/// Queues in which one look asks when the first waiting message was stored: that may read the disk.
+pub const HEALTH_AGES_MAX: usize = 1_000;
+/// Queues of one topic that are compared with each other.
+pub const HEALTH_QUEUES_MAX: u32 = 1_024;
+/// Troubles that wait to be told to the webhook; the next ones are not told, and counted.
+pub const ALERTS_WAITING_MAX: usize = 256;
+/// Troubles whose scores are metrics: the riskiest.
+pub const HEALTH_SCORES_MAX: usize = 50;

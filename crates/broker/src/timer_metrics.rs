@@ -51,6 +51,11 @@ impl TimerMetrics {
         self.late_ms_total.inc_by(late_ms.max(0).unsigned_abs());
     }
 
+    /// How many fired, and by how many milliseconds too late, summed.
+    pub(crate) fn fired_so_far(&self) -> (u64, u64) {
+        (self.fired_total.get(), self.late_ms_total.get())
+    }
+
     pub(crate) fn cancelled(&self) {
         self.cancelled_total.inc();
     }

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::commands::{acl, admin, group, lite, receive, send, timer, topic, transaction, user};
+use crate::commands::{acl, admin, group, health, lite, receive, send, timer, topic, transaction, user};
 use crate::http::Server;
 use crate::output::Format;
 
@@ -69,6 +69,13 @@ pub enum Command {
         /// Run it again every so many seconds
         #[arg(long, global = true, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
         watch: Option<u64>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Tell what is at risk, riskiest first, why, and what to do
+    Health {
+        #[command(flatten)]
+        args: health::Args,
         #[command(flatten)]
         common: Common,
     },
@@ -186,6 +193,10 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Admin { call, watch, common } => {
             let (server, format) = common.connect()?;
             admin::run(&server, format, call, watch).await?;
+        }
+        Command::Health { args, common } => {
+            let (server, format) = common.connect()?;
+            health::run(&server, format, args).await?;
         }
         Command::User { command, common } => {
             let (server, format) = common.connect()?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base::{Budget, Clock, Share};
 use model::admin::AdminPermission;
 use model::quota::QuotaBook;
+use model::throttled::ThrottleBook;
 use model::{Engine, Kind, Kinded, NewMessage, Session, TopicName};
 use tracing::Instrument;
 
@@ -27,6 +28,7 @@ pub struct Guarded<E> {
     admission: Admission,
     requests: Arc<Budget>,
     quotas: Quotas,
+    throttled: Arc<ThrottleBook>,
     metrics: Metrics,
 }
 
@@ -52,13 +54,20 @@ impl<E: Engine> Guarded<E> {
         let admission = Admission::new(config.calls_per_session_max);
         let requests = Budget::new(config.request_bytes_max);
         let quotas = Quotas::new(Arc::default(), &QuotaConfig::default(), metrics.clone());
-        Self { engine, permissions, clock, permit, admission, requests, quotas, metrics }
+        let throttled = Arc::default();
+        Self { engine, permissions, clock, permit, admission, requests, quotas, throttled, metrics }
     }
 
     /// With the quotas of `book`, and of `config` where it has none.
     #[must_use]
     pub fn with_quotas(self, book: Arc<QuotaBook>, config: &QuotaConfig) -> Self {
         Self { quotas: Quotas::new(book, config, self.metrics.clone()), ..self }
+    }
+
+    /// Writes into `book` whose sends are refused.
+    #[must_use]
+    pub fn with_throttled(self, book: Arc<ThrottleBook>) -> Self {
+        Self { throttled: book, ..self }
     }
 
     /// Takes other quotas where the book has none.
@@ -79,7 +88,11 @@ impl<E: Engine> Guarded<E> {
     ) -> Result<(), Refusal> {
         let bytes = |message: &NewMessage| message.body.len() + message.properties.as_encoded().len();
         let amount = || (messages.len() as u64, messages.iter().map(|message| bytes(message) as u64).sum());
-        self.quotas.send(session, topic, self.clock.monotonic(), amount).map_err(Refusal::OverQuota)
+        let sent = self.quotas.send(session, topic, self.clock.monotonic(), amount);
+        sent.map_err(|over| {
+            self.throttled.refused(session, topic, || over.limit_text());
+            Refusal::OverQuota(over)
+        })
     }
 
     /// Waits, no longer than for messages, until something may be received. `wait_ms` becomes what is left of

@@ -39,6 +39,12 @@ pub struct OverQuota {
 }
 
 impl OverQuota {
+    /// Which limit it is.
+    pub(crate) fn limit_text(&self) -> String {
+        let Self { scope, name, limit, per_s, .. } = self;
+        format!("{} {name} is over its quota of {} {per_s}", scope.name(), limit.name())
+    }
+
     pub(crate) fn text(&self) -> String {
         let Self { scope, name, limit, per_s, wait_ms } = self;
         let who = match scope {

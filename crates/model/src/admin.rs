@@ -5,6 +5,7 @@
 //! because several protocols use them. It is run by name through [`Admin`].
 
 mod access;
+mod health;
 mod node;
 mod page;
 mod progress;
@@ -39,6 +40,7 @@ pub use access::{
     AccessRequest, AclCopyRequest, AclDeleteRequest, AclDescription, AclListRequest, AclPutRequest,
     ExplainRequest, Explanation, UserDescription, UserPutMode, UserPutRequest, UserRequest,
 };
+pub use health::{HealthItem, HealthListRequest, HealthReport, HealthSubject, Trouble};
 pub use node::{ClientDescription, ClientListRequest, NodeWrites, NodeWritesRequest};
 pub use page::page;
 pub use progress::{GroupCloneOffsetsRequest, GroupResetRequest, GroupSkipRequest, QueueOffset, ResetTo};
@@ -278,6 +280,9 @@ operations! {
         as Post "/users/{user=to}/policies/copy" "*";
     AclExplain = "acl.explain", Read, "Tell whether a user may do something, and which entry says so", ExplainRequest => Explanation
         as Get "/users/{user}/policies/explain";
+    /// Looked at every few seconds; the answer is that of the last look.
+    HealthList = "health.list", Read, "List what is at risk, riskiest first, with the reason and what to do", HealthListRequest => HealthReport
+        as Get "/health";
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription
         as Get "/node";
 }

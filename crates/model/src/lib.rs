@@ -36,6 +36,7 @@ pub mod quota;
 pub mod receipt;
 pub mod record;
 pub mod session;
+pub mod throttled;
 pub mod topic;
 pub mod verbs;
 

@@ -49,3 +49,5 @@ pub const POLICY_ENTRIES_PER_USER_MAX: usize = 2_000;
 pub const ACTIONS_PER_ENTRY_MAX: usize = 16;
 /// Addresses of an entry: each may be looked at in a decision.
 pub const SOURCE_IPS_PER_ENTRY_MAX: usize = 100;
+/// Sessions and topics whose refused sends are told apart between two looks of the health watch.
+pub const THROTTLED_MAX: usize = 1_024;

@@ -134,6 +134,7 @@ mod tests {
             "acl grant alice operator --namespace eu",
             "acl explain alice Pub Topic:orders --from 10.0.0.1",
             "acl import plain_acl.yml",
+            "health --subject group -n 5 --advice --watch 3",
             "send t -b hello -t tag -k k1 --key k2 -p a=b --delay 30s -n 5 --server http://h:1",
             "receive t -g g -n 10 -w 1m --ack --tags a",
             "bench --protocol grpc --mode endtoend --threads 2 --in-flight 4 --size 64 --rate 100 -d 5s",

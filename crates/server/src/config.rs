@@ -15,7 +15,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use broker::BrokerConfig;
+use broker::{BrokerConfig, HealthConfig};
 use grpc::GrpcConfig;
 use guard::{AuthConfig, GuardConfig, QuotaConfig};
 use net::{ClientAuth, ListenerConfig, NetConfig, TlsConfig};
@@ -45,6 +45,7 @@ pub struct Config {
     pub quota: QuotaConfig,
     pub auth: AuthConfig,
     pub broker: BrokerConfig,
+    pub health: HealthConfig,
     pub replica: ReplicaConfig,
     pub store: StoreConfig,
     pub remoting: RemotingConfig,
@@ -196,6 +197,7 @@ impl Config {
     /// If the node could not run so.
     pub fn validate(&self) -> Result<(), String> {
         self.store.validate().map_err(|why| format!("store: {why}"))?;
+        self.health.validate().map_err(|why| format!("health: {why}"))?;
         self.validate_listeners()?;
         self.validate_auth()?;
         if self.net.connections_max == 0 || self.net.connections_per_ip_max == 0 {

@@ -17,6 +17,7 @@ pub mod memory;
 pub mod serve;
 pub mod settings;
 mod verify;
+mod webhook;
 pub mod wiring;
 
 use std::io::Write;

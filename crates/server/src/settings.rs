@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use arc_swap::ArcSwap;
 use base::Doors;
 use base::disk::{read_whole, replace_file};
-use broker::Broker;
+use broker::{Broker, HealthConfig};
 use guard::Guarded;
 use model::admin::{AdminError, Setting, Settings};
 use parking_lot::Mutex;
@@ -62,6 +63,7 @@ fn refused(why: impl Into<String>) -> AdminError {
 pub(crate) struct Targets {
     pub(crate) broker: Arc<Broker>,
     pub(crate) guarded: Arc<Guarded<Broker>>,
+    pub(crate) health: Arc<ArcSwap<HealthConfig>>,
 }
 
 impl Targets {
@@ -71,6 +73,7 @@ impl Targets {
         self.guarded.reconfigure(&config.guard);
         self.guarded.set_quotas(&config.quota);
         self.broker.reconfigure(&config.broker, &config.store);
+        self.health.store(Arc::new(config.health.clone()));
         Ok(())
     }
 }
@@ -166,11 +169,13 @@ impl Settings for NodeSettings {
 }
 
 fn is_live(name: &str) -> bool {
-    LIVE.iter().any(|(live, _)| *live == name) || (name.starts_with("quota.") && name.ends_with("_per_s"))
+    LIVE.iter().any(|(live, _)| *live == name)
+        || (name.starts_with("quota.") && name.ends_with("_per_s"))
+        || name.starts_with("health.")
 }
 
 fn is_secret(name: &str) -> bool {
-    ["password", "secret", "token"].iter().any(|word| name.contains(word))
+    ["password", "secret", "token", "webhook_url"].iter().any(|word| name.contains(word))
 }
 
 /// The settings in force: the configuration with what was changed while the node ran.
@@ -266,6 +271,7 @@ the configuration file, the environment and the command line, until they are tak
         out += &format!("| `{name}` | {what} |\n");
     }
     out += "| `quota.<name>_per_s`, all of them | the next calls |\n";
+    out += "| `health.<name>`, all of them | the next look, the next trouble that is told |\n";
     out += "\nAll others are read at the start only.\n";
     out
 }

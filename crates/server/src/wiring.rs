@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use arc_swap::ArcSwap;
 use base::{Budget, Doors};
-use broker::{Broker, BrokerConfig, Setup};
+use broker::{Broker, BrokerConfig, HealthConfig, Setup};
 use grpc::Grpc;
 use guard::{Access, Guarded};
 use model::Engine;
@@ -28,6 +29,7 @@ use crate::access::{self, access};
 use crate::config::Config;
 use crate::memory::MemoryMetrics;
 use crate::settings::{self, NodeSettings, Targets};
+use crate::webhook::{self, WebhookMetrics};
 
 /// A running node.
 pub struct Node {
@@ -61,7 +63,8 @@ impl Node {
         let access = access(&broker, config, &mut registry)?;
         access::make_init_user(&broker, &access, &config.auth).await?;
         let guarded = guard(&broker, config, doors, &access, &mut registry);
-        let targets = Targets { broker: Arc::clone(&broker), guarded: Arc::clone(&guarded) };
+        let health = watch_health(&broker, config, doors, &mut registry);
+        let targets = Targets { broker: Arc::clone(&broker), guarded: Arc::clone(&guarded), health };
         broker.set_settings(Arc::new(NodeSettings::new(doors, configured, config, targets)?));
         let auth: Arc<dyn Authenticate> = access;
         let engine: Arc<dyn Engine> = guarded.clone();
@@ -139,6 +142,21 @@ fn budgets(guarded: &Guarded<Broker>, remoting: &Remoting, grpc: &Grpc) -> Vec<(
     budgets.map(|(owner, budget)| (owner, Arc::clone(budget))).into()
 }
 
+/// Looks for trouble from now on, and tells it.
+fn watch_health(
+    broker: &Arc<Broker>,
+    config: &Config,
+    doors: &Doors,
+    registry: &mut Registry,
+) -> Arc<ArcSwap<HealthConfig>> {
+    let health = Arc::new(ArcSwap::from_pointee(config.health.clone()));
+    let metrics = WebhookMetrics::default();
+    metrics.register(registry);
+    let alerts = broker.watch_health(Arc::clone(&health), config.store.disk_refuse_percent);
+    webhook::start(doors, Arc::clone(&health), alerts, metrics);
+    health
+}
+
 fn guard(
     broker: &Arc<Broker>,
     config: &Config,
@@ -150,6 +168,7 @@ fn guard(
     metrics.register(registry);
     let (clock, permit) = (Arc::clone(&doors.clock), Arc::clone(access));
     let guarded = Guarded::new(Arc::clone(broker), &config.guard, clock, permit, metrics);
+    let guarded = guarded.with_throttled(Arc::clone(broker.throttled()));
     Arc::new(guarded.with_quotas(Arc::clone(broker.quotas()), &config.quota))
 }
 

@@ -15,6 +15,7 @@ mod group_get;
 mod group_list;
 mod group_put;
 mod group_reset;
+mod health_list;
 mod key_value;
 mod lite;
 mod node_info;
@@ -39,10 +40,10 @@ use model::Session;
 use model::admin::{
     AclCopy, AclDelete, AclExplain, AclGet, AclList, AclPut, Admin, AdminError, AdminOp, ClientList,
     ConfigGet, ConfigPut, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet, GroupList, GroupPut,
-    GroupReset, GroupSkip, KeyValueGet, KeyValueList, KeyValuePut, LiteClient, LiteDelete, LiteDispatch,
-    LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, NodeInfo, NodeWritesPut, OperationInfo, QuotaDelete,
-    QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList, TimerDelete, TimerList, TopicDelete, TopicGet,
-    TopicList, TopicPut, TransactionEnd, TransactionList, UserDelete, UserGet, UserList, UserPut,
+    GroupReset, GroupSkip, HealthList, KeyValueGet, KeyValueList, KeyValuePut, LiteClient, LiteDelete,
+    LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, NodeInfo, NodeWritesPut, OperationInfo,
+    QuotaDelete, QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList, TimerDelete, TimerList, TopicDelete,
+    TopicGet, TopicList, TopicPut, TransactionEnd, TransactionList, UserDelete, UserGet, UserList, UserPut,
 };
 use serde_json::Value;
 
@@ -132,6 +133,7 @@ catalogue!(
     AclDelete,
     AclCopy,
     AclExplain,
+    HealthList,
     NodeInfo,
 );
 

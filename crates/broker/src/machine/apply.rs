@@ -13,7 +13,7 @@ use super::records::{
     BatchPrefix, Catalogue, Cause, Deliver, DueCancelled, DuePrefix, ENTRY_REFERENCE, Extend, KeyHashes,
     MessagePrefix, OffsetHow, OffsetSet, Reference, Release, decode_settled, kind,
 };
-use super::state::CursorKey;
+use super::state::{CursorCell, CursorKey, WorstFailure};
 use super::{BrokerMachine, Touch};
 
 /// An index entry to be, and what is indexed with it.
@@ -72,8 +72,9 @@ impl BrokerMachine {
                 self.state.dedup_metrics.remembered(self.dedup.len(), early);
             }
             kind::REFERENCE => {
-                let Reference { cause, stream, tag, stored_ms, .. } =
-                    Reference::decode(record.payload).map_err(short)?;
+                let reference = Reference::decode(record.payload).map_err(short)?;
+                self.note_expired(&reference);
+                let Reference { cause, stream, tag, stored_ms, .. } = reference;
                 let keys = &KeyHashes::new();
                 let visible = Visible { stream, tag, stored_ms, flags: ENTRY_REFERENCE, keys, cause };
                 self.apply_visible(views, record, &visible);
@@ -100,7 +101,7 @@ impl BrokerMachine {
             }
             kind::SETTLED => {
                 for (key, offset) in decode_settled(record.payload).map_err(short)? {
-                    self.apply_settled(key, offset);
+                    self.apply_acked(key, offset);
                 }
             }
             kind::EXTEND => self.apply_extend(record.lsn, &Extend::decode(record.payload).map_err(short)?),
@@ -169,8 +170,33 @@ impl BrokerMachine {
         self.touched.push((release.key.stream, Touch::Cursor));
     }
 
+    /// Ends a delivery because its consumer is done with it.
+    pub(super) fn apply_acked(&mut self, key: CursorKey, offset: u64) {
+        let Some(cell) = self.state.cursor(key) else { return };
+        cell.note_acked(1);
+        self.settle_in(&cell, key, offset);
+    }
+
+    /// Ends a delivery because its message goes another way: to the retries, to the dead letters.
     pub(super) fn apply_settled(&mut self, key: CursorKey, offset: u64) {
         let Some(cell) = self.state.cursor(key) else { return };
+        self.settle_in(&cell, key, offset);
+    }
+
+    /// A delivery ended without a word, or with a no: its message goes to the retries.
+    fn note_expired(&self, reference: &Reference) {
+        if matches!(reference.cause, Cause::Settles { .. }) {
+            let failure = WorstFailure {
+                lsn: reference.original,
+                len: reference.original_len,
+                attempts: reference.reconsume_times,
+                at_ms: reference.stored_ms,
+            };
+            self.state.note_failure(reference.group_id, failure);
+        }
+    }
+
+    fn settle_in(&mut self, cell: &CursorCell, key: CursorKey, offset: u64) {
         let mut cursor = cell.cursor.lock();
         let was_full = cursor.in_flight.len() >= IN_FLIGHT_PER_QUEUE_MAX;
         let settled = cursor.settle(offset);
@@ -184,6 +210,7 @@ impl BrokerMachine {
 
     fn apply_extend(&mut self, nonce: Lsn, extend: &Extend) {
         let Some(cell) = self.state.cursor(extend.key) else { return };
+        cell.note_sign();
         cell.cursor.lock().extend(extend.offset, nonce, extend.deadline_ms);
         self.dirty.cursors.insert(extend.key);
         self.watch_no_later(extend.key, extend.deadline_ms);
@@ -196,7 +223,13 @@ impl BrokerMachine {
         let cell = self.state.cursor_or_new(set.key);
         let mut cursor = cell.cursor.lock();
         match set.how {
-            OffsetHow::Commit => cursor.commit(set.offset),
+            OffsetHow::Commit => {
+                let done = set.offset.saturating_sub(cursor.committed());
+                cursor.commit(set.offset);
+                if done > 0 {
+                    cell.note_acked(done);
+                }
+            }
             OffsetHow::Seek | OffsetHow::Start => cursor.seek(set.offset),
         }
         let first = cursor.first_deadline_ms();

@@ -177,7 +177,7 @@ impl BrokerMachine {
             let is_held = self.holds(item);
             if is_held {
                 self.settling.push((item.key, item.offset));
-                self.apply_settled(item.key, item.offset);
+                self.apply_acked(item.key, item.offset);
                 if self.settling.len() >= SETTLED_PER_RECORD_MAX {
                     self.place_settling(proposal);
                 }

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use model::access::Accounts;
 use model::quota::QuotaBook;
-use model::{GroupConfig, GroupName, QueueId, StreamId, TopicConfig, TopicName};
+use model::{GroupConfig, GroupName, Lsn, QueueId, StreamId, TopicConfig, TopicName};
 use parking_lot::{Mutex, RwLock};
 
 use super::cursor::Cursor;
@@ -62,7 +62,50 @@ pub struct Group {
 pub struct CursorCell {
     pub cursor: Mutex<Cursor>,
     pub claim: Arc<tokio::sync::Mutex<()>>,
+    /// Messages that consumers said they are done with. Soft: begins at zero with the process.
+    acked: AtomicU64,
+    /// Grows with every acknowledgement, extension and commit that changed something. Soft.
+    signs: AtomicU32,
 }
+
+impl CursorCell {
+    pub(super) fn note_acked(&self, messages: u64) {
+        self.acked.fetch_add(messages, Ordering::Relaxed);
+        self.note_sign();
+    }
+
+    /// A consumer is alive.
+    pub(super) fn note_sign(&self) {
+        self.signs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn acked(&self) -> u64 {
+        self.acked.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn signs(&self) -> u32 {
+        self.signs.load(Ordering::Relaxed)
+    }
+}
+
+/// Deliveries of a group that failed. Soft: begins anew with the process.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Failures {
+    pub(crate) failed: u64,
+    pub(crate) worst: Option<WorstFailure>,
+}
+
+/// The message of a group that failed most often, of late.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WorstFailure {
+    pub(crate) lsn: Lsn,
+    pub(crate) len: u32,
+    pub(crate) attempts: u32,
+    pub(crate) at_ms: i64,
+}
+
+/// After so long without another failure a message gives way to one that failed less often.
+const WORST_FOR_MS: i64 = 600_000;
 
 #[derive(Debug, Default)]
 struct Catalogue {
@@ -98,6 +141,8 @@ pub struct State {
     /// Users and their policies.
     pub accounts: Arc<Accounts>,
     pub dedup_metrics: DedupMetrics,
+    /// By the number of the group.
+    failures: Mutex<HashMap<u32, Failures>>,
 }
 
 impl Default for State {
@@ -111,6 +156,7 @@ impl Default for State {
             quotas: Arc::default(),
             accounts: Arc::default(),
             dedup_metrics: DedupMetrics::default(),
+            failures: Mutex::default(),
         }
     }
 }
@@ -247,7 +293,28 @@ impl State {
         self.lite_counts.read().values().sum()
     }
 
+    /// What of a group's deliveries failed since the process began.
+    #[must_use]
+    pub(crate) fn failures_of(&self, group_id: u32) -> Failures {
+        self.failures.lock().get(&group_id).copied().unwrap_or_default()
+    }
+
     // === changes: the group's thread only ===
+
+    /// A delivery failed and is to be repeated.
+    pub(super) fn note_failure(&self, group_id: u32, failure: WorstFailure) {
+        let mut all = self.failures.lock();
+        let failures = all.entry(group_id).or_default();
+        failures.failed += 1;
+        let gives_way = |worst: WorstFailure| {
+            worst.lsn == failure.lsn
+                || failure.attempts >= worst.attempts
+                || failure.at_ms - worst.at_ms > WORST_FOR_MS
+        };
+        if failures.worst.is_none_or(gives_way) {
+            failures.worst = Some(failure);
+        }
+    }
 
     pub(super) fn set_lite_counts(&self, counts: BTreeMap<u32, u64>) {
         *self.lite_counts.write() = counts;
@@ -289,6 +356,7 @@ impl State {
         let mut catalogue = self.catalogue.write();
         let group = catalogue.groups_by_id.remove(&id)?;
         catalogue.groups.remove(&group.config.name);
+        self.failures.lock().remove(&id);
         Some(group)
     }
 

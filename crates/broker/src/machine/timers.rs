@@ -18,6 +18,7 @@ use super::due::{Minute, MinuteEntry, Waiting, minute_of, start_ms};
 use super::records::{
     Cause, DueCancelled, DuePrefix, DueWhat, ENTRY_CANCELS, EncodedMessage, KeyHashes, kind,
 };
+use super::state::WorstFailure;
 use super::tick::Unreadable;
 use crate::cron::Recurrence;
 use crate::limits::{DUE_MINUTES_MAX, MOVED_BYTES_PER_STEP_MAX, MOVED_PER_STEP_MAX};
@@ -60,6 +61,15 @@ pub(crate) fn minute_entry(minute: i64, entry: &Entry) -> MinuteEntry {
 
 impl BrokerMachine {
     pub(super) fn apply_due(&mut self, views: &mut Views, record: &RecordRef<'_>, prefix: &DuePrefix) {
+        if let DueWhat::Reference { group_id, original, original_len, reconsume_times, .. } = prefix.what {
+            let failure = WorstFailure {
+                lsn: original,
+                len: original_len,
+                attempts: reconsume_times,
+                at_ms: prefix.stored_ms,
+            };
+            self.state.note_failure(group_id, failure);
+        }
         let waiting = self.enter(views, record, prefix);
         self.due.on_arrived(waiting);
         self.timer_metrics.minutes(self.due.minute_count());

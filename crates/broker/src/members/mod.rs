@@ -181,6 +181,12 @@ impl Members {
         self.table.read().session_of(client_id).cloned()
     }
 
+    /// A client that was heard on the session.
+    #[must_use]
+    pub fn client_of(&self, session: SessionId) -> Option<String> {
+        self.table.read().client_of(session).map(str::to_owned)
+    }
+
     /// What a group wants of a topic: the newest subscription of its members.
     #[must_use]
     pub fn subscription(&self, group: &GroupName, topic: &TopicName) -> Option<Arc<Subscription>> {

@@ -3,15 +3,13 @@
 //! A field of the request is an option, `--config.read_queues 4` one in an object; what is neither text,
 //! number nor truth is written as JSON. `--request` takes a whole request, over which options are laid.
 
-use std::io::IsTerminal;
-use std::time::Duration;
-
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, Subcommand};
 use model::admin::{CATALOGUE, OperationInfo};
 use serde_json::{Map, Value, json};
 
+use super::again;
 use crate::http::Server;
 use crate::output::{self, Format};
 
@@ -168,24 +166,14 @@ pub(crate) async fn run(server: &Server, format: Format, call: Call, watch: Opti
     if watch.is_some() && operation.writes() {
         bail!("{} writes: it is run once, without --watch", operation.name);
     }
-    loop {
+    again(watch, async || {
         let answer = server.post(&path, &request).await?;
-        if watch.is_some() && std::io::stdout().is_terminal() {
-            // Clears the screen, and goes to its first place.
-            output::line("\u{1b}[2J\u{1b}[H");
-        }
-        match format {
-            Format::Json => output::json(&answer),
-            Format::Text => output::line(&shown(&answer)),
-        }
-        let Some(seconds) = watch else { return Ok(()) };
-        pause(seconds).await;
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a tool runs in the real world only")]
-async fn pause(seconds: u64) {
-    tokio::time::sleep(Duration::from_secs(seconds.max(1))).await;
+        Ok(match format {
+            Format::Json => serde_json::to_string_pretty(&answer)?,
+            Format::Text => shown(&answer),
+        })
+    })
+    .await
 }
 
 /// An answer as tables: a list of objects is one, an object has a line for each field, and lists in

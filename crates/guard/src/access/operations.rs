@@ -77,6 +77,7 @@ pub(super) fn finish(access: &Access, session: &Session, operation: &str, mut an
                 tell_user(access, session, user);
             }
         }
+        ("health.list", answer) => keep_visible_health(access, session, answer),
         ("topic.list", Value::Array(topics)) => keep_visible(access, session, ResourceKind::Topic, topics),
         ("group.list", Value::Array(groups)) => keep_visible(access, session, ResourceKind::Group, groups),
         _ => {}
@@ -93,6 +94,23 @@ fn tell_user(access: &Access, session: &Session, user: &mut Fields) {
     if let Some(password) = password {
         user.insert("password".to_owned(), password.into());
     }
+}
+
+/// Troubles are told of what one may see; those of producers and the node only to who may look at the cluster.
+fn keep_visible_health(access: &Access, session: &Session, report: &mut Value) {
+    let Some(items) = report.get_mut("items").and_then(Value::as_array_mut) else { return };
+    let mut visible = Vec::with_capacity(items.len());
+    for item in std::mem::take(items) {
+        let kind = match item.get("subject").and_then(Value::as_str) {
+            Some("topic") => ResourceKind::Topic,
+            Some("group") => ResourceKind::Group,
+            _ => ResourceKind::Cluster,
+        };
+        let mut one = vec![item];
+        keep_visible(access, session, kind, &mut one);
+        visible.append(&mut one);
+    }
+    *items = visible;
 }
 
 /// Who may look at the cluster sees all; others what they may do something with.

@@ -4,6 +4,7 @@
 mod access;
 mod bad_input;
 mod binary;
+mod health;
 mod node;
 mod resources;
 mod rest_fuzz;

@@ -77,6 +77,10 @@ impl Table {
         presences.max_by_key(|presence| presence.seen).map(|presence| &presence.session)
     }
 
+    pub(in crate::members) fn client_of(&self, session: SessionId) -> Option<&str> {
+        self.sessions.get(&session)?.first().map(AsRef::as_ref)
+    }
+
     pub(in crate::members) fn groups_of_topic(&self, topic: &TopicName) -> BTreeSet<GroupName> {
         self.topics.get(topic).cloned().unwrap_or_default()
     }
