@@ -35,7 +35,7 @@ impl Failed {
 impl From<ProposeError> for Failed {
     fn from(error: ProposeError) -> Self {
         match error {
-            ProposeError::Overloaded => Self::Overloaded(error.to_string()),
+            ProposeError::Overloaded | ProposeError::MemoryShort => Self::Overloaded(error.to_string()),
             other => Self::Unavailable(other.to_string()),
         }
     }

@@ -4,7 +4,7 @@
 //! demands. Who carries out the commands depends on what an answer waits for:
 //!
 //! ```text
-//! flush = sync    caller ──queue──► thread: frame, write, flush ──► answers
+//! flush = sync    caller ──queue──► thread: frame, write, flush ──► answers, by a task among the callers
 //! flush = async   caller ──queue──► turn-taker (a task among the callers): frame, write ──► answers
 //!                                   thread: flushes, checkpoints, retention, what is due
 //! ```
@@ -24,6 +24,7 @@ use model::Lsn;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, oneshot};
 
+use crate::answers::Answers;
 use crate::error::{OpenError, ProposeError};
 use crate::group::{Group, HOUSEKEEPING_MS, Submission};
 use crate::limits::{GATHER_MS, QUEUED_COMMANDS_MAX};
@@ -83,7 +84,7 @@ pub type Closed = oneshot::Receiver<Result<(), String>>;
 ///
 /// # Errors
 /// If the thread cannot be started.
-pub fn start<M: Machine>(doors: &Doors, group: Group<M>) -> Result<(Handle<M>, Closed), OpenError> {
+pub fn start<M: Machine>(doors: &Doors, mut group: Group<M>) -> Result<(Handle<M>, Closed), OpenError> {
     let queue = Queue {
         waiting: Vec::new(),
         bytes: 0,
@@ -96,6 +97,11 @@ pub fn start<M: Machine>(doors: &Doors, group: Group<M>) -> Result<(Handle<M>, C
         asleep_until_ms: None,
     };
     let by_turns = group.acknowledges_before_flush();
+    let answers = (!by_turns).then(|| Arc::new(Answers::default()));
+    if let Some(answers) = &answers {
+        group.answer_by(Arc::clone(answers));
+        doors.spawn.spawn("group-answers", Box::pin(Arc::clone(answers).hand_out()));
+    }
     let shared = Arc::new(Shared {
         queue: Mutex::new(queue),
         wake: Condvar::new(),
@@ -117,6 +123,9 @@ pub fn start<M: Machine>(doors: &Doors, group: Group<M>) -> Result<(Handle<M>, C
         let ended = Ended(&shared);
         let result = run(&*clock, &shared);
         drop(ended);
+        if let Some(answers) = answers {
+            answers.end();
+        }
         let _ = closed.send(result);
     };
     doors.spawn.thread("group", Box::new(work))?;
@@ -193,6 +202,7 @@ fn flush_if_due<M: Machine>(clock: &dyn Clock, shared: &Shared<M>) {
 fn close<M: Machine>(clock: &dyn Clock, shared: &Shared<M>) -> Result<(), String> {
     let group = shared.slot.lock().take();
     let Some(mut group) = group else { return Ok(()) };
+    group.cancel_background();
     while group.background_runs() && !group.is_fenced() {
         std::thread::park_timeout(Duration::from_millis(5));
         group.tick(clock.now_ms());
@@ -362,12 +372,14 @@ impl<M: Machine> Handle<M> {
         if queue.stopping {
             return Err(ProposeError::Stopping);
         }
-        let is_much = queue.bytes + queue.bytes_taken >= self.shared.bytes_max
-            || self.shared.memory_short.load(Ordering::Relaxed);
-        if queue.waiting.len() >= QUEUED_COMMANDS_MAX || (is_much && M::brings_new(&submission.command)) {
+        let is_much = queue.bytes + queue.bytes_taken >= self.shared.bytes_max;
+        let is_short = self.shared.memory_short.load(Ordering::Relaxed);
+        if queue.waiting.len() >= QUEUED_COMMANDS_MAX
+            || ((is_much || is_short) && M::brings_new(&submission.command))
+        {
             drop(queue);
             self.shared.metrics.overloaded();
-            return Err(ProposeError::Overloaded);
+            return Err(if is_short { ProposeError::MemoryShort } else { ProposeError::Overloaded });
         }
         queue.bytes += submission.bytes;
         let may_wait = M::may_wait(&submission.command);

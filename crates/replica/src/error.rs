@@ -25,6 +25,10 @@ pub enum OpenError {
 pub enum ProposeError {
     #[error("too many commands are waiting: slow down")]
     Overloaded,
+    #[error(
+        "what was indexed since the last checkpoint takes as much memory as it may (store.live_bytes_max): slow down until a checkpoint is written"
+    )]
+    MemoryShort,
     #[error("the group is shutting down")]
     Stopping,
     #[error("the log takes no writes any more: {0}")]

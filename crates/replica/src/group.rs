@@ -12,11 +12,12 @@ use base::Doors;
 use model::{Epoch, Lsn};
 use parking_lot::Mutex;
 use store::{
-    CheckpointDone, DiskState, Flusher, FrameBuilder, LogError, LogReader, MergeDone, Repair, Store,
-    StoreConfig, ViewsReader,
+    CheckpointDone, DiskState, Flusher, FrameBuilder, LogError, LogReader, MergeDone, Prepared, Repair,
+    Store, StoreConfig, ViewsReader,
 };
 use tokio::sync::oneshot;
 
+use crate::answers::{Answered, Answers, send_all};
 use crate::config::{Flush, ReplicaConfig};
 use crate::error::{OpenError, ProposeError};
 use crate::limits::{
@@ -50,6 +51,7 @@ pub struct Submission<M: Machine> {
 enum Background {
     Checkpoint(Result<CheckpointDone, String>),
     Merge(Result<MergeDone, String>),
+    Prepare(Result<Option<Prepared>, LogError>),
 }
 
 type Slot = Arc<Mutex<Option<Background>>>;
@@ -69,6 +71,8 @@ pub struct Group<M: Machine> {
     /// A checkpoint that failed is not tried again before, however little memory is left.
     checkpoint_not_before_ms: i64,
     merge: Option<Slot>,
+    /// The next segment of the log is being prepared.
+    prepare: Option<Slot>,
     last_flush_ms: i64,
     last_housekeeping_ms: i64,
     /// The log's end at the last look of the housekeeping, and looks since it moved.
@@ -78,8 +82,10 @@ pub struct Group<M: Machine> {
     trim_again_ms: Option<i64>,
     refuse_messages: Option<u32>,
     /// Answers that wait for commit, with what to answer.
-    waiting: Vec<(oneshot::Sender<Answer<M>>, M::Outcome)>,
-    soft: Vec<(oneshot::Sender<Answer<M>>, M::Outcome)>,
+    waiting: Vec<Answered<M>>,
+    soft: Vec<Answered<M>>,
+    /// By whom answers leave; `None`: at once, by whoever runs the group.
+    answers: Option<Arc<Answers<M>>>,
     commit_wanted: bool,
 }
 
@@ -112,6 +118,7 @@ impl<M: Machine> Group<M> {
             checkpoint: None,
             checkpoint_not_before_ms: 0,
             merge: None,
+            prepare: None,
             last_flush_ms: doors.clock.now_ms(),
             last_housekeeping_ms: 0,
             quiet_end: Lsn::ZERO,
@@ -120,6 +127,7 @@ impl<M: Machine> Group<M> {
             refuse_messages: None,
             waiting: Vec::new(),
             soft: Vec::new(),
+            answers: None,
             commit_wanted: false,
         };
         group.start_epoch()?;
@@ -181,6 +189,11 @@ impl<M: Machine> Group<M> {
     #[must_use]
     pub const fn is_fenced(&self) -> bool {
         self.fenced.is_some()
+    }
+
+    /// From here on answers leave by `answers`.
+    pub(crate) fn answer_by(&mut self, answers: Arc<Answers<M>>) {
+        self.answers = Some(answers);
     }
 
     /// Bytes of commands that may wait for this group.
@@ -287,9 +300,7 @@ impl<M: Machine> Group<M> {
         if let Err(error) = self.append(frame) {
             return self.fence(&error);
         }
-        for (reply, outcome) in self.soft.drain(..) {
-            let _ = reply.send(Ok(outcome));
-        }
+        give(self.answers.as_deref(), &mut self.soft);
         if std::mem::take(&mut self.commit_wanted) {
             self.commit(now_ms);
         }
@@ -314,9 +325,7 @@ impl<M: Machine> Group<M> {
             return self.fence(&error);
         }
         self.set_commit(self.store.log.end());
-        for (reply, outcome) in self.waiting.drain(..) {
-            let _ = reply.send(Ok(outcome));
-        }
+        give(self.answers.as_deref(), &mut self.waiting);
     }
 
     fn flush(&mut self, now_ms: i64) -> Result<(), LogError> {
@@ -431,6 +440,16 @@ impl<M: Machine> Group<M> {
             let work = move || Background::Merge(job.run().map_err(|e| e.to_string()));
             self.merge = self.in_background("merge", work);
         }
+        self.prepare_segment();
+    }
+
+    fn prepare_segment(&mut self) {
+        if self.config.flush == Flush::Sync
+            && self.prepare.is_none()
+            && let Some(job) = self.store.log.prepare_begin()
+        {
+            self.prepare = self.in_background("prepare", move || Background::Prepare(job.run()));
+        }
     }
 
     /// Whether nothing was written over some looks; this is one.
@@ -511,13 +530,19 @@ impl<M: Machine> Group<M> {
     }
 
     fn finish_background(&mut self, now_ms: i64) {
-        for slot in [&mut self.checkpoint, &mut self.merge] {
+        for slot in [&mut self.checkpoint, &mut self.merge, &mut self.prepare] {
             let Some(done) = slot.as_ref().and_then(|slot| slot.lock().take()) else { continue };
             *slot = None;
             match done {
                 Background::Checkpoint(Ok(done)) => {
                     self.store.views.checkpoint_finish(done);
                     self.metrics.checkpoint_finished();
+                }
+                Background::Prepare(done) => {
+                    if let Err(error) = self.store.log.prepare_finish(done) {
+                        self.metrics.background_failed();
+                        tracing::warn!(%error, "the next segment could not be prepared; flushes take longer");
+                    }
                 }
                 Background::Merge(Ok(done)) => self.store.views.merge_finish(done),
                 Background::Merge(Err(error)) => {
@@ -533,10 +558,15 @@ impl<M: Machine> Group<M> {
         }
     }
 
-    /// True while a checkpoint or merge runs.
+    /// The group is about to close: what only the time after that would need is not waited for.
+    pub fn cancel_background(&self) {
+        self.store.log.prepare_cancel();
+    }
+
+    /// True while a checkpoint, a merge or the preparation of a segment runs.
     #[must_use]
     pub const fn background_runs(&self) -> bool {
-        self.checkpoint.is_some() || self.merge.is_some()
+        self.checkpoint.is_some() || self.merge.is_some() || self.prepare.is_some()
     }
 
     fn fence(&mut self, error: &LogError) {
@@ -578,6 +608,13 @@ impl<M: Machine> Group<M> {
 
 fn is_full(frame: &FrameBuilder) -> bool {
     frame.bytes() >= FRAME_BYTES_SOFT_MAX || frame.len() >= FRAME_RECORDS_SOFT_MAX
+}
+
+fn give<M: Machine>(answers: Option<&Answers<M>>, ready: &mut Vec<Answered<M>>) {
+    match answers {
+        Some(answers) => answers.give(ready),
+        None => send_all(ready),
+    }
 }
 
 fn refuse<M: Machine>(reply: Option<oneshot::Sender<Answer<M>>>, reason: &str) {

@@ -16,7 +16,8 @@
 //! Reading order: [`machine`], [`group`], [`driver`], `turns`, [`verify`].
 //! What does not belong here: what records mean.
 
-pub mod config;
+mod answers;
+mod config;
 pub mod driver;
 pub mod error;
 pub mod group;

@@ -34,6 +34,7 @@ pub use config::StoreConfig;
 pub use error::{IoFault, JobError, LogError, OpenError, ReadError, ReplayError};
 pub use log::builder::{FrameBuilder, Placed};
 pub use log::frame::{FRAME_HEADER_BYTES, FrameHeader, RECORD_HEADER_BYTES, RecordRef};
+pub use log::prepare::{PrepareJob, Prepared};
 pub use log::reader::LogReader;
 pub use log::recover::LogRecovery;
 pub use log::shared::Record;

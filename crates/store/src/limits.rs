@@ -29,6 +29,11 @@ pub const UNTAKEN_READ_MS: u64 = 10;
 pub const OPEN_SEGMENTS_MAX: usize = 128;
 /// Trimmed segments kept for reuse: one to roll into, one in reserve for a full disk.
 pub const SPARE_SEGMENTS_MAX: usize = 2;
+/// The next segment is prepared once this much was appended since the log was opened: who writes less does not
+/// need it, and is not to pay for a whole segment.
+pub const PREPARE_AFTER_BYTES: u64 = 1024 * 1024;
+/// No segment is prepared unless the disk has room for so many.
+pub const PREPARE_ROOM_SEGMENTS: u64 = 4;
 /// Streams of which the rest of a chunk is kept after a read (12 KiB each).
 pub const READ_AHEAD_STREAMS_MAX: usize = 64;
 /// A merge reads the chunks of a directory block in one piece up to this size; larger ones are

@@ -20,6 +20,7 @@ pub struct Metrics {
     fenced: Gauge,
     checkpoint: Histogram,
     merge: Histogram,
+    prepare: Histogram,
     run_bytes_written: Counter,
     jobs_failed: Counter,
     trimmed_bytes: Counter,
@@ -42,6 +43,7 @@ impl Default for Metrics {
             fenced: Gauge::default(),
             checkpoint: latency(),
             merge: latency(),
+            prepare: latency(),
             run_bytes_written: Counter::default(),
             jobs_failed: Counter::default(),
             trimmed_bytes: Counter::default(),
@@ -63,7 +65,8 @@ impl Metrics {
         r.register("disk_full", "Frames refused for lack of space", self.disk_full.clone());
         r.register("fenced", "1 after a failed write or flush", self.fenced.clone());
         r.register_with_unit("checkpoint", "Time to write a checkpoint", s.clone(), self.checkpoint.clone());
-        r.register_with_unit("merge", "Time to merge runs", s, self.merge.clone());
+        r.register_with_unit("merge", "Time to merge runs", s.clone(), self.merge.clone());
+        r.register_with_unit("prepare", "Time to prepare a segment", s, self.prepare.clone());
         r.register_with_unit(
             "run_written",
             "Written to run files",
@@ -108,6 +111,10 @@ impl Metrics {
     pub(crate) fn runs_merged(&self, bytes: u64, took: Duration) {
         self.merge.observe(took.as_secs_f64());
         self.run_bytes_written.inc_by(bytes);
+    }
+
+    pub(crate) fn segment_prepared(&self, took: Duration) {
+        self.prepare.observe(took.as_secs_f64());
     }
 
     pub(crate) fn job_failed(&self) {

@@ -104,7 +104,7 @@ impl Store {
 
     /// Flushes the log and leaves a mark that all of it is durable.
     pub fn close(mut self) -> Result<(), LogError> {
-        let end = self.log.flush()?;
+        let end = self.log.close()?;
         let state = StateFile { boot_id: self.doors.disk.boot_id(), clean_end: Some(end) };
         write_state(&self.doors, &self.dir, &state).map_err(at(&self.dir))?;
         Ok(())

@@ -223,7 +223,8 @@ impl Disk for TestDisk {
     fn space(&self, _dir: &Path) -> io::Result<DiskSpace> {
         let limited = self.faults.limited.load(Ordering::Relaxed);
         let room = self.faults.room.load(Ordering::Relaxed);
-        Ok(DiskSpace { total_bytes: 100, available_bytes: if limited { room.min(100) } else { 100 } })
+        let percent = if limited { room.min(100) } else { 100 };
+        Ok(DiskSpace { total_bytes: 100 << 20, available_bytes: percent << 20 })
     }
 
     fn lock(&self, _dir: &Path) -> io::Result<Box<dyn Send + Sync>> {

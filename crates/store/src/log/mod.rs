@@ -14,6 +14,7 @@ pub(crate) mod blocks;
 pub mod builder;
 mod cold_room;
 pub mod frame;
+pub mod prepare;
 pub mod reader;
 pub(crate) mod recover;
 pub(crate) mod replay;
@@ -34,6 +35,7 @@ use model::{Epoch, Lsn};
 
 use self::builder::FrameBuilder;
 use self::frame::{FLAG_FLUSHED_BEFORE, FrameHeader, Records, check_frame, finish_frame};
+use self::prepare::Ahead;
 use self::reader::LogReader;
 use self::recover::{Known, LogRecovery, check_chain, epoch_of, recover};
 use self::segments::{Segment, Segments, segment_name};
@@ -54,6 +56,8 @@ pub struct Log {
     /// What the next frame follows.
     chain: Option<Chain>,
     spares: Vec<String>,
+    /// The next segment, prepared ahead.
+    ahead: Ahead,
     /// Segments that are trimmed, but whose files may still be there: oldest first.
     trimmed: VecDeque<Arc<Segment>>,
     space: SpaceWatch,
@@ -108,6 +112,7 @@ impl Log {
             epoch: epoch_of(found.chain),
             chain: found.chain,
             spares: found.spares,
+            ahead: Ahead::default(),
             trimmed,
             space: SpaceWatch::default(),
             starts: Vec::new(),
@@ -244,7 +249,8 @@ impl Log {
         let lsn = self.end();
         let mut base = self.shared.segments.load().last().base;
         let used = lsn.get() - base.get();
-        if used > 0 && used + frame.len() as u64 > self.config.segment_bytes {
+        let is_full = used + frame.len() as u64 > self.config.segment_bytes;
+        if used > 0 && (is_full || self.ahead.wants_roll()) {
             self.roll(lsn)?;
             base = lsn;
         }
@@ -255,6 +261,7 @@ impl Log {
         self.shared.end.store(end.get(), Ordering::Release);
         self.chain = Some(chain);
         self.space.on_append_succeeded();
+        self.ahead.on_appended(len);
         let took = self.shared.doors.clock.monotonic().saturating_sub(before);
         self.shared.metrics.frame_appended(len, took);
         Ok(end)
@@ -283,6 +290,14 @@ impl Log {
         self.shared.flush()
     }
 
+    /// Makes all of it durable, and leaves nothing behind the end.
+    pub(crate) fn close(&mut self) -> Result<Lsn, LogError> {
+        self.prepare_cancel();
+        let end = self.flush()?;
+        self.cut_spare_bytes(end)?;
+        Ok(end)
+    }
+
     /// Makes what is appended durable from another thread, while the owner goes on.
     #[must_use]
     pub fn flusher(&self) -> Flusher {
@@ -294,9 +309,9 @@ impl Log {
         self.flush()?;
         let segments = self.shared.segments.load_full();
         let last = segments.last();
-        self.cut_spare_bytes(last, base)?;
-        let file = match self.new_segment_file(base) {
-            Ok(file) => file,
+        self.cut_spare_bytes(base)?;
+        let (file, is_prepared) = match self.new_segment_file(base) {
+            Ok(made) => made,
             Err(fault) => return Err(self.undo_roll(base, &fault)),
         };
         last.set_sealed_ms(self.shared.doors.clock.now_ms());
@@ -304,6 +319,7 @@ impl Log {
         list.push(Arc::new(Segment::new(&self.shared.dir, base, Some(Arc::clone(&file)))));
         self.shared.segments.store(Arc::new(Segments { list }));
         self.active = file;
+        self.ahead.on_rolled(is_prepared);
         Ok(())
     }
 
@@ -321,25 +337,15 @@ impl Log {
         LogError::DiskFull
     }
 
-    /// A recycled file is longer than its segment; a sealed one must not be.
-    fn cut_spare_bytes(&self, last: &Segment, end: Lsn) -> Result<(), LogError> {
-        let used = end.get() - last.base.get();
-        let cut = || {
-            if self.active.len()? > used {
-                self.active.set_len(used)?;
-                self.active.sync()?;
-            }
-            Ok(())
-        };
-        cut().map_err(|e: std::io::Error| self.shared.fence(IoFault::at(&last.path, &e).to_string()))
-    }
-
-    /// Renames a spare, or creates a file; a spare also helps when creating fails for lack of space.
-    fn new_segment_file(&mut self, base: Lsn) -> Result<Arc<dyn DiskFile>, IoFault> {
+    /// Takes the prepared file, or another spare, or makes one; tells whether it is prepared. A spare also helps
+    /// when making one fails for lack of space.
+    fn new_segment_file(&mut self, base: Lsn) -> Result<(Arc<dyn DiskFile>, bool), IoFault> {
         let (disk, dir) = (&self.shared.doors.disk, &self.shared.dir);
         let path = dir.join(segment_name(base));
         let io = |e: std::io::Error| IoFault::at(&path, &e);
-        let file = match self.spares.pop() {
+        let prepared = self.ahead.take();
+        let is_prepared = prepared.is_some();
+        let file = match prepared.or_else(|| self.spares.pop()) {
             Some(spare) => {
                 disk.rename(&dir.join(spare), &path).map_err(io)?;
                 disk.open(&path, OpenMode::ReadWrite).map_err(io)?
@@ -347,7 +353,7 @@ impl Log {
             None => disk.open(&path, OpenMode::CreateNew).map_err(io)?,
         };
         disk.sync_dir(dir).map_err(io)?;
-        Ok(file)
+        Ok((file, is_prepared))
     }
 }
 

@@ -135,6 +135,7 @@ impl Log {
         file.sync().map_err(io)?;
         last.set_sealed_ms(0);
         self.active = file;
+        self.ahead.on_rolled(false);
         self.shared.segments.store(Arc::new(segments));
         Ok(())
     }

@@ -33,6 +33,12 @@ pub(crate) fn spare_name(base: Lsn) -> String {
     format!("{:020}{SPARE_SUFFIX}", base.get())
 }
 
+/// The file name of a segment that is prepared while the one at `base` is written. Not that which this one
+/// would have as a spare.
+pub(crate) fn prepared_name(base: Lsn) -> String {
+    format!("{:020}.ahead{SPARE_SUFFIX}", base.get())
+}
+
 pub(crate) fn is_spare_name(name: &str) -> bool {
     name.ends_with(SPARE_SUFFIX)
 }

@@ -8,6 +8,8 @@ use crate::store::{Repair, Store};
 use crate::test_disk::{TestChance, TestDisk};
 use crate::{DiskState, LogError, OpenError, ReadError, StoreConfig};
 
+mod prepared;
+
 fn dir() -> &'static Path {
     Path::new("/s")
 }
@@ -530,6 +532,19 @@ fn trimming_frees_whole_segments_below_the_checkpoint_and_reuses_them() {
     assert_eq!(payloads(&store), wanted);
 }
 
+/// Prepares the next segment; `false`: it is not time to.
+fn prepare(store: &mut Store) -> bool {
+    let Some(job) = store.log.prepare_begin() else { return false };
+    let prepared = job.run();
+    store.log.prepare_finish(prepared).expect("prepared");
+    true
+}
+
+fn files(disk: &Arc<TestDisk>, suffix: &str) -> Vec<String> {
+    let names = disk.list(&dir().join("log")).expect("list");
+    names.into_iter().filter(|name| name.ends_with(suffix)).collect()
+}
+
 #[test]
 fn a_trimmed_segment_that_cannot_be_removed_stays_away() {
     let disk = Arc::new(TestDisk::default());
@@ -602,6 +617,9 @@ fn power_cuts_take_only_what_was_not_flushed() {
         let mut store = open(&disk);
         for round in 0..6 {
             for i in 0..chance.below(12) {
+                if chance.below(6) == 0 {
+                    prepare(&mut store);
+                }
                 let payload =
                     format!("{seed} {round} {i} {}", "y".repeat(chance.below(900) as usize)).into_bytes();
                 put(&mut store, &payload).expect("append");

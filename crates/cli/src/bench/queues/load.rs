@@ -1,14 +1,15 @@
 //! Messages to all queues in random order, and to a single one meanwhile.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use base::Doors;
 use futures::future::try_join_all;
 use parking_lot::Mutex;
-use remoting::client::Client;
+use remoting::client::{Client, ClientError, Outgoing};
+use remoting::code::response;
 
 use super::super::pace::Pace;
 use super::super::produce::spawn;
@@ -18,6 +19,8 @@ use super::report::SendTimes;
 
 /// Messages a second to one topic while all queues are deleted.
 const BESIDE_PER_SECOND: u64 = 1_000;
+/// Before a message is sent again that the server was too busy for.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// How a round is sent.
 #[derive(Clone)]
@@ -38,9 +41,31 @@ struct Round {
     next: AtomicUsize,
     pace: Pace,
     tally: Tally,
+    refused: AtomicU64,
 }
 
 impl Sender {
+    /// Sends a message, again while the server says that it is busy, as official clients do. Counts how
+    /// often that was.
+    async fn send(
+        &self,
+        client: &Client,
+        topic: &str,
+        queue: i32,
+        message: impl Fn() -> Outgoing,
+        refused: &AtomicU64,
+    ) -> Result<(), ClientError> {
+        loop {
+            match client.send(topic, queue, message()).await {
+                Err(ClientError::Refused { code: response::SYSTEM_BUSY, .. }) => {
+                    refused.fetch_add(1, Ordering::Relaxed);
+                    self.doors.clock.sleep(BUSY_PAUSE).await;
+                }
+                other => return other.map(drop),
+            }
+        }
+    }
+
     /// Sends `count` messages, in turn to each queue but in random order: as fast as answers come, or
     /// at a rate.
     pub(super) async fn round(
@@ -52,32 +77,34 @@ impl Sender {
     ) -> Result<SendTimes> {
         let order = shuffled(&self.doors, count);
         let pace = Pace::new(Arc::clone(&self.doors.clock), Some(order.len() as u64), None, rate);
-        let (next, tally) = (AtomicUsize::new(0), Tally::default());
-        let round = Arc::new(Round { sender: self.clone(), fleet, number, order, next, pace, tally });
+        let (next, tally, refused) = (AtomicUsize::new(0), Tally::default(), AtomicU64::new(0));
+        let round =
+            Arc::new(Round { sender: self.clone(), fleet, number, order, next, pace, tally, refused });
         round.pace.start();
         let workers = self.clients.iter().flat_map(|client| (0..self.in_flight).map(move |_| client));
         try_join_all(workers.map(|client| spawn(Round::work(Arc::clone(&round), client.clone())))).await?;
-        Ok(SendTimes::of(&round.tally))
+        Ok(SendTimes::of(&round.tally, round.refused.load(Ordering::Relaxed)))
     }
 
     /// Sends to a topic at a modest rate until told to stop.
     pub(super) async fn beside(self, topic: &'static str, stop: Arc<AtomicBool>) -> Result<SendTimes> {
         let pace = Pace::new(Arc::clone(&self.doors.clock), None, None, Some(BESIDE_PER_SECOND));
-        let (pace, tally) = (Arc::new(pace), Arc::new(Tally::default()));
+        let (pace, tally, refused) =
+            (Arc::new(pace), Arc::new(Tally::default()), Arc::new(AtomicU64::new(0)));
         pace.start();
         let workers = self.clients.iter().flat_map(|client| (0..self.in_flight).map(move |_| client.clone()));
         let work = |client: Client| {
             let (pace, tally, stop) = (Arc::clone(&pace), Arc::clone(&tally), Arc::clone(&stop));
-            let (clock, size) = (Arc::clone(&self.doors.clock), self.size);
+            let (sender, refused) = (self.clone(), Arc::clone(&refused));
             spawn(async move {
                 let mut latencies = Latencies::new();
                 while !stop.load(Ordering::Relaxed)
                     && let Some(ticket) = pace.ticket(1).await
                 {
-                    let message =
-                        remoting::client::Outgoing { body: body(0, 0, size), properties: String::new() };
-                    client.send(topic, -1, message).await.context("a send beside the deletion")?;
-                    latencies.add(clock.monotonic().saturating_sub(ticket.due), 1);
+                    let message = || Outgoing { body: body(0, 0, sender.size), properties: String::new() };
+                    let sent = sender.send(&client, topic, -1, message, &refused).await;
+                    sent.context("a send beside the deletion")?;
+                    latencies.add(sender.doors.clock.monotonic().saturating_sub(ticket.due), 1);
                     tally.sent(1, pace.elapsed());
                 }
                 tally.merge(latencies);
@@ -85,7 +112,7 @@ impl Sender {
             })
         };
         try_join_all(workers.map(work)).await?;
-        Ok(SendTimes::of(&tally))
+        Ok(SendTimes::of(&tally, refused.load(Ordering::Relaxed)))
     }
 }
 
@@ -98,8 +125,8 @@ impl Round {
                 break;
             };
             let place = self.fleet.place(index);
-            let message = self.fleet.message(index, self.number, *size, *run);
-            let sent = client.send(&place.topic, place.queue, message).await;
+            let message = || self.fleet.message(index, self.number, *size, *run);
+            let sent = self.sender.send(&client, &place.topic, place.queue, message, &self.refused).await;
             sent.with_context(|| format!("a send to {place:?}"))?;
             latencies.add(doors.clock.monotonic().saturating_sub(ticket.due), 1);
             self.tally.sent(1, self.pace.elapsed());

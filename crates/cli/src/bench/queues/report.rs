@@ -13,6 +13,8 @@ use crate::output::{self, Format};
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct SendTimes {
     pub(super) sent: u64,
+    /// Answers that said "busy", after which the message was sent again.
+    pub(super) refused: u64,
     pub(super) seconds: f64,
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
@@ -21,9 +23,10 @@ pub(super) struct SendTimes {
 }
 
 impl SendTimes {
-    pub(super) fn of(tally: &Tally) -> Self {
+    pub(super) fn of(tally: &Tally, refused: u64) -> Self {
         Self {
             sent: tally.counts().0,
+            refused,
             seconds: tally.until_last().as_secs_f64(),
             p50_ms: tally.quantile_ms(0.5),
             p99_ms: tally.quantile_ms(0.99),
@@ -33,9 +36,10 @@ impl SendTimes {
     }
 
     fn text(&self) -> String {
-        let Self { sent, seconds, p50_ms, p99_ms, p999_ms, max_ms } = self;
+        let Self { sent, refused, seconds, p50_ms, p99_ms, p999_ms, max_ms } = self;
+        let busy = if *refused > 0 { format!("; \"busy\" {refused} times") } else { String::new() };
         format!(
-            "{sent} in {seconds:.1} s; p50 {p50_ms:.2} ms, p99 {p99_ms:.2}, p99.9 {p999_ms:.2}, max {max_ms:.2}"
+            "{sent} in {seconds:.1} s; p50 {p50_ms:.2} ms, p99 {p99_ms:.2}, p99.9 {p999_ms:.2}, max {max_ms:.2}{busy}"
         )
     }
 }

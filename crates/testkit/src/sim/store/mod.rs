@@ -22,7 +22,7 @@ use std::path::Path;
 
 use ::model::{Lsn, StreamId};
 use base::Clock;
-use store::{CheckpointJob, MergeJob, Store, StoreConfig};
+use store::{CheckpointJob, MergeJob, PrepareJob, Store, StoreConfig};
 
 use self::check::{Compare, Hashes};
 use self::model::{ModelLog, ModelViews};
@@ -43,6 +43,7 @@ const DIR: &str = "/data/store";
 enum Job {
     Checkpoint(CheckpointJob, Lsn),
     Merge(MergeJob),
+    Prepare(PrepareJob),
 }
 
 /// One run.

@@ -16,7 +16,7 @@ use crate::sim::{Checked, must};
 const KINDS: u64 = 7;
 
 /// What can happen next, and how often it does in a run of medium temper.
-const STEPS: [(Step, u64); 19] = [
+const STEPS: [(Step, u64); 20] = [
     (Step::Append, 36),
     (Step::Flush, 10),
     (Step::BeginCheckpoint, 6),
@@ -36,6 +36,7 @@ const STEPS: [(Step, u64); 19] = [
     (Step::DropCaches, 2),
     (Step::CheckAll, 1),
     (Step::ArmHalt, 3),
+    (Step::BeginPrepare, 4),
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +60,7 @@ enum Step {
     DropCaches,
     CheckAll,
     ArmHalt,
+    BeginPrepare,
 }
 
 /// How likely each step is in one run. Every seed has a temper of its own: some never crash and
@@ -109,6 +111,7 @@ impl Sim {
             Step::DropCaches => self.doors.disk.drop_caches(),
             Step::CheckAll => self.look_at_everything()?,
             Step::ArmHalt => self.arm_halt(),
+            Step::BeginPrepare => self.begin_prepare(),
         }
         if self.doors.disk.is_halted() {
             // The process has died in the middle of something.
@@ -299,6 +302,15 @@ impl Sim {
         }
     }
 
+    fn begin_prepare(&mut self) {
+        if self.job.is_none()
+            && let Some(job) = self.store.as_mut().and_then(|s| s.log.prepare_begin())
+        {
+            self.job = Some(Job::Prepare(job));
+            self.note("prepare", &[]);
+        }
+    }
+
     fn run_job(&mut self) -> Checked {
         let before = self.struck();
         let failed = match self.job.take() {
@@ -337,6 +349,16 @@ impl Sim {
                     }
                     (result, _) => result.err(),
                 }
+            }
+            Some(Job::Prepare(job)) => {
+                let result = job.run();
+                self.note("prepared", &[u64::from(result.is_ok())]);
+                let Some(store) = &mut self.store else { return Ok(()) };
+                // The log goes on without: nothing of it was touched.
+                return match store.log.prepare_finish(result) {
+                    Ok(()) => Ok(()),
+                    Err(error) => self.excused("prepare", before, &error.to_string()),
+                };
             }
         };
         match failed {
