@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use replica::{Group, Handle, OpenError, ReplicaConfig};
 use store::{Boundary, Bounds, Entry, LogReader, Repair, StoreConfig, ViewsReader};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::config::BrokerConfig;
 use crate::error::Failed;
@@ -34,7 +34,7 @@ use crate::handing::Handing;
 use crate::health::Health;
 use crate::in_order::OrderMetrics;
 use crate::interest::{Interest, Waiter};
-use crate::limits::CHECKS_WAITING_MAX;
+use crate::limits::{CHECKS_WAITING_MAX, TRACES_AT_ONCE};
 use crate::lite::LiteMetrics;
 use crate::lite::hub::LiteHub;
 use crate::machine::command::{Command, DeliverCommand, Outcome, PutMode};
@@ -84,6 +84,8 @@ pub struct Broker {
     pub(crate) rates: Counted,
     pub(crate) pulled: Pulled,
     pub(crate) health: Health,
+    /// Looks for the lives of messages that run.
+    pub(crate) traces: Semaphore,
     /// Where the group's data is.
     pub(crate) dir: PathBuf,
     /// Routes send producers here.
@@ -147,6 +149,7 @@ impl Broker {
             lite,
             lite_metrics,
             lite_sweep: Arc::default(),
+            traces: Semaphore::new(TRACES_AT_ONCE),
             rates: Counted::new(doors.clock.monotonic(), doors.clock.now_ms()),
             pulled: Pulled::default(),
             health: Health::default(),

@@ -41,6 +41,7 @@ impl Handing {
             .map(|(_, part)| Release {
                 key: CursorKey { group_id: command.group_id, stream: part.stream },
                 nonce: Lsn::ZERO,
+                released_ms: 0,
                 offsets: part.offsets.clone(),
             })
             .collect();

@@ -50,6 +50,7 @@ mod settle;
 pub mod streams;
 pub mod timer_metrics;
 mod timing;
+mod trace;
 mod transactions;
 
 pub use broker::{Broker, Setup, verify};

@@ -106,3 +106,23 @@ pub const HEALTH_QUEUES_MAX: u32 = 1_024;
 pub const ALERTS_WAITING_MAX: usize = 256;
 /// Troubles whose scores are metrics: the riskiest.
 pub const HEALTH_SCORES_MAX: usize = 50;
+/// So far behind, a client's name is written into the log again when it is handed something: half a
+/// segment, so that retention takes the name hardly before what points at it.
+pub const CLIENT_NAMED_AGAIN_BYTES: u64 = 64 * 1024 * 1024;
+/// Clients whose names' places are kept, about 150 bytes each; with more, all are named again.
+pub const CLIENTS_NAMED_MAX: usize = 65_536;
+/// Messages of one answer of `message.trace`.
+pub const TRACE_MESSAGES_MAX: usize = 64;
+/// Of the log behind a message, what one `message.trace` looks through if the caller says nothing: some
+/// tenths of a second.
+pub const TRACE_LOOK_BYTES: u64 = 256 * 1024 * 1024;
+/// The most that a caller can ask for.
+pub const TRACE_LOOK_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+/// Calls of `message.trace` at a time: each takes a core while it looks. Others wait.
+pub const TRACES_AT_ONCE: usize = 2;
+/// Steps of one message in an answer; what comes later is left out, and the answer is not complete.
+pub const TRACE_STEPS_MAX: usize = 1_000;
+/// Topics that are tried for a message id that comes without its topic.
+pub const TRACE_TOPICS_TRIED_MAX: usize = 1_000;
+/// Messages of the trace topic that are read for one `message.trace`.
+pub const TRACE_CLIENT_MESSAGES_MAX: usize = 256;

@@ -8,6 +8,7 @@ use model::{GroupName, Notice, Offset, QueueId, Session, TopicName};
 use parking_lot::Mutex;
 
 use crate::broker::Broker;
+use crate::machine::clients::ClientName;
 use crate::machine::command::Command;
 use crate::machine::state::{CursorKey, Group, Topic};
 
@@ -47,7 +48,7 @@ impl Broker {
 
     pub(crate) async fn do_commit_offset(
         &self,
-        _: &Session,
+        session: &Session,
         request: CommitOffset,
     ) -> Result<(), OffsetError> {
         let group = self.group_of(&request.group)?;
@@ -57,7 +58,9 @@ impl Broker {
             // The member has not seen the reset: its count is of before.
             return Ok(());
         }
-        self.propose(Command::CommitOffset { key, offset: request.offset.get() }, 32).await?;
+        let client = self.members.client_of(session.id).unwrap_or_default();
+        let client = ClientName::of(session, &client);
+        self.propose(Command::CommitOffset { key, offset: request.offset.get(), client }, 32).await?;
         Ok(())
     }
 

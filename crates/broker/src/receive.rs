@@ -23,6 +23,7 @@ use crate::limits::{
     ANSWER_BYTES_MAX, ENTRIES_PER_LOOK, LOOKS_PER_RECEIVE_MAX, QUEUES_PER_RECEIVE_MAX, RETRY_FIRST_PERCENT,
     VOID_CHOICES_MAX, WAIT_MS_MAX, YOUNG_QUEUE_BYTES,
 };
+use crate::machine::clients::ClientName;
 use crate::machine::command::{Command, DeliverCommand, Outcome};
 use crate::machine::order::attempt_of;
 use crate::machine::records::DeliverPart;
@@ -32,6 +33,7 @@ use crate::selector::Selector;
 
 /// One call's fixed facts.
 pub(crate) struct Call<'a> {
+    session: &'a Session,
     pub(crate) request: &'a Receive,
     pub(crate) group: Arc<Group>,
     pub(crate) selector: Arc<Selector>,
@@ -134,7 +136,7 @@ impl Broker {
         session: &Session,
         request: Receive,
     ) -> Result<Received, ReceiveError> {
-        let mut call = self.check_receive(&request)?;
+        let mut call = self.check_receive(session, &request)?;
         let until = self.monotonic_ms() + request.wait_ms.clamp(0, WAIT_MS_MAX);
         self.add_retries(&mut call).await?;
         // Registered before looking: what is committed after a look wakes the wait.
@@ -182,7 +184,11 @@ impl Broker {
         waiter.map(Some).map_err(|_| ReceiveError::TooManyWaiting { max: self.config.waiting_max })
     }
 
-    pub(crate) fn check_receive<'a>(&self, request: &'a Receive) -> Result<Call<'a>, ReceiveError> {
+    pub(crate) fn check_receive<'a>(
+        &self,
+        session: &'a Session,
+        request: &'a Receive,
+    ) -> Result<Call<'a>, ReceiveError> {
         let max = RECEIVE_MESSAGES_MAX;
         if request.max_messages == 0 || request.max_messages > max {
             return Err(ReceiveError::BatchSize { asked: request.max_messages, max });
@@ -213,7 +219,7 @@ impl Broker {
         };
         let ordered = request.ordered.unwrap_or(group.config.ordered);
         let order = ordered.then(|| group.config.order_by());
-        Ok(Call { request, group, selector, order, sources, looks: 0 })
+        Ok(Call { session, request, group, selector, order, sources, looks: 0 })
     }
 
     /// A topic's queues as a call looks at them: from the highest down if they stand for priorities,
@@ -464,6 +470,7 @@ impl Broker {
             choices.iter().map(|choice| (choice.expected, choice.part.clone())).collect();
         let command = DeliverCommand {
             group_id: call.group.id,
+            client: ClientName::of(call.session, &call.request.client_id),
             invisible_ms,
             attempt_id: call.request.attempt_id.clone().unwrap_or_default(),
             order: call.order,

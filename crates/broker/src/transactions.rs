@@ -34,7 +34,7 @@ use crate::broker::Broker;
 use crate::error::Failed;
 use crate::limits::{HALF_PROPERTIES_SPARE_BYTES, PRODUCERS_ASKED_PER_CHECK_MAX};
 use crate::machine::command::{Command, EndHalf, HalfOutcome, NewHalf, Outcome, Refusal};
-use crate::machine::halves::Half;
+use crate::machine::halves::{Half, half_hash};
 use crate::machine::records::{EncodedMessage, kind};
 use crate::machine::state::Topic;
 use crate::machine::transactions::{
@@ -226,7 +226,9 @@ impl Broker {
         let store_host = self.store_host(session);
         let bytes = encode_half(&message, store_host);
         let size = bytes.len();
-        let new = NewHalf { stream: topic.stream(queue), group, bytes, check_after_ms };
+        let space = KeySpace::of(&topic.config.name);
+        let key = unique.as_deref().map_or(0, |id| half_hash(space.key(id)));
+        let new = NewHalf { stream: topic.stream(queue), group, key, bytes, check_after_ms };
         let placed = match self.propose(Command::PublishHalf(new), size).await? {
             Outcome::Published(placed) => placed,
             Outcome::Refused(Refusal::DiskFull { used_percent }) => {

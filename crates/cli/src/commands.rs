@@ -16,6 +16,7 @@ pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod timer;
 pub(crate) mod topic;
+pub(crate) mod trace;
 pub(crate) mod transaction;
 pub(crate) mod user;
 

@@ -20,7 +20,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::commands::{acl, admin, group, health, lite, receive, send, timer, topic, transaction, user};
+use crate::commands::{
+    acl, admin, group, health, lite, receive, send, timer, topic, trace, transaction, user,
+};
 use crate::http::Server;
 use crate::output::Format;
 
@@ -111,6 +113,13 @@ pub enum Command {
     Import {
         #[command(subcommand)]
         command: import::Command,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Tell the life of a message: sent, stored, delivered, settled
+    Trace {
+        #[command(flatten)]
+        args: trace::Args,
         #[command(flatten)]
         common: Common,
     },
@@ -217,6 +226,10 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Import { command, common } => {
             let (server, _) = common.connect()?;
             import::run(&server, command).await?;
+        }
+        Command::Trace { args, common } => {
+            let (server, format) = common.connect()?;
+            trace::run(&server, format, args).await?;
         }
         Command::Bench { args, common } => {
             let (server, format) = common.connect()?;

@@ -5,6 +5,7 @@
 //! because several protocols use them. It is run by name through [`Admin`].
 
 mod access;
+mod events;
 mod health;
 mod node;
 mod page;
@@ -16,6 +17,7 @@ pub mod schema;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -40,6 +42,7 @@ pub use access::{
     AccessRequest, AclCopyRequest, AclDeleteRequest, AclDescription, AclListRequest, AclPutRequest,
     ExplainRequest, Explanation, UserDescription, UserPutMode, UserPutRequest, UserRequest,
 };
+pub use events::{CloudEvent, EventListRequest, EventPage};
 pub use health::{HealthItem, HealthListRequest, HealthReport, HealthSubject, Trouble};
 pub use node::{ClientDescription, ClientListRequest, NodeWrites, NodeWritesRequest};
 pub use page::page;
@@ -48,6 +51,9 @@ pub use quota::{QuotaListRequest, QuotaRequest};
 pub use rates::{NodeTraffic, Pace, RateOf, Rates, RatesListRequest, RatesRequest, RatesRow, Window};
 pub use route::{HttpBody, HttpMethod, HttpRoute};
 pub use settings::{ConfigPutRequest, ConfigRequest, Setting, Settings};
+pub use trace::{
+    GroupState, LifeInGroup, LifeStep, MessageLife, MessageTrace, MessageTraceRequest, Step, StepSource,
+};
 
 /// Runs operations by name.
 #[async_trait]
@@ -283,6 +289,9 @@ operations! {
     /// Looked at every few seconds; the answer is that of the last look.
     HealthList = "health.list", Read, "List what is at risk, riskiest first, with the reason and what to do", HealthListRequest => HealthReport
         as Get "/health";
+    /// Put together from the records of the log, and from what 4.x clients wrote into the trace topic.
+    MessageTraceGet = "message.trace", Read, "Tell the life of messages: sent, stored, delivered, settled", MessageTraceRequest => MessageTrace
+        as Get "/trace";
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription
         as Get "/node";
 }

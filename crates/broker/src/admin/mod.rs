@@ -18,6 +18,7 @@ mod group_reset;
 mod health_list;
 mod key_value;
 mod lite;
+mod message_trace;
 mod node_info;
 mod node_writes_put;
 mod quota;
@@ -41,9 +42,10 @@ use model::admin::{
     AclCopy, AclDelete, AclExplain, AclGet, AclList, AclPut, Admin, AdminError, AdminOp, ClientList,
     ConfigGet, ConfigPut, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet, GroupList, GroupPut,
     GroupReset, GroupSkip, HealthList, KeyValueGet, KeyValueList, KeyValuePut, LiteClient, LiteDelete,
-    LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, NodeInfo, NodeWritesPut, OperationInfo,
-    QuotaDelete, QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList, TimerDelete, TimerList, TopicDelete,
-    TopicGet, TopicList, TopicPut, TransactionEnd, TransactionList, UserDelete, UserGet, UserList, UserPut,
+    LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, MessageTraceGet, NodeInfo,
+    NodeWritesPut, OperationInfo, QuotaDelete, QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList,
+    TimerDelete, TimerList, TopicDelete, TopicGet, TopicList, TopicPut, TransactionEnd, TransactionList,
+    UserDelete, UserGet, UserList, UserPut,
 };
 use serde_json::Value;
 
@@ -134,6 +136,7 @@ catalogue!(
     AclCopy,
     AclExplain,
     HealthList,
+    MessageTraceGet,
     NodeInfo,
 );
 

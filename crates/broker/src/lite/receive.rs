@@ -55,7 +55,7 @@ impl Broker {
     ) -> Result<Received, ReceiveError> {
         // The parent's queues are not what is received from.
         let request = Receive { queue: None, ordered: Some(true), ..request };
-        let mut call = self.check_receive(&request)?;
+        let mut call = self.check_receive(session, &request)?;
         call.order = Some(OrderBy::Queue);
         call.sources = Vec::new();
         let caller = self.lite_caller(session, &request.client_id, &call.group, &parent);

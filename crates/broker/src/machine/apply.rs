@@ -100,12 +100,15 @@ impl BrokerMachine {
                 self.apply_due_cancelled(views, record, &cancelled);
             }
             kind::SETTLED => {
-                for (key, offset) in decode_settled(record.payload).map_err(short)? {
+                let (_, settled) = decode_settled(record.payload).map_err(short)?;
+                for (key, offset) in settled {
                     self.apply_acked(key, offset);
                 }
             }
             kind::EXTEND => self.apply_extend(record.lsn, &Extend::decode(record.payload).map_err(short)?),
-            kind::HALF => self.apply_half(record).map_err(short)?,
+            // Tells who, and changes nothing.
+            kind::CLIENT => {}
+            kind::HALF => self.apply_half(views, record).map_err(short)?,
             kind::HALF_END => self.apply_half_end(views, record.payload).map_err(short)?,
             kind::HALF_CHECK => self.apply_half_check(record.payload).map_err(short)?,
             kind::OFFSET => {

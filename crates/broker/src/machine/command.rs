@@ -7,6 +7,7 @@ use model::{GroupConfig, GroupName, Lsn, Offset, StreamId, TopicConfig, TopicNam
 use smallvec::{SmallVec, smallvec};
 
 use super::access::AccessChange;
+use super::clients::ClientName;
 use super::dedup::Identity;
 use super::due::Minute;
 use super::quotas::QuotaChange;
@@ -76,6 +77,8 @@ pub enum Command {
     CommitOffset {
         key: CursorKey,
         offset: u64,
+        /// Who says so.
+        client: Option<ClientName>,
     },
     StartCursor {
         key: CursorKey,
@@ -109,6 +112,8 @@ pub enum Command {
     Access(AccessChange),
     /// Changes nothing; answered after everything that was asked before.
     Barrier,
+    /// Changes nothing; answered when everything that was asked before is committed.
+    CommittedBarrier,
 }
 
 /// A message and when it is due. What is due already is placed at once.
@@ -156,6 +161,8 @@ pub struct DueFound {
 #[derive(Debug, Clone)]
 pub struct DeliverCommand {
     pub group_id: u32,
+    /// Who is handed it.
+    pub client: Option<ClientName>,
     pub invisible_ms: i64,
     pub attempt_id: String,
     /// In which order, if in one.
@@ -206,6 +213,8 @@ pub struct NewHalf {
     /// The queue that it is for.
     pub stream: StreamId,
     pub group: GroupName,
+    /// What it is found by: see [`super::halves::half_hash`]; 0 if it has no unique id.
+    pub key: u64,
     pub bytes: Vec<u8>,
     /// Until a producer is asked for the first time.
     pub check_after_ms: i64,

@@ -18,6 +18,13 @@ use model::{GroupName, Lsn, StreamId};
 
 use super::bytes::{Reader, Short, Writer};
 
+/// The hash that finds a half message, from that of its unique id.
+#[must_use]
+pub const fn half_hash(unique_id: u64) -> u64 {
+    // Another one than that of the message itself: a query by key finds only what was committed.
+    unique_id.rotate_left(17) ^ 0x6861_6C66_206D_7367
+}
+
 /// A half message that waits for its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Half {

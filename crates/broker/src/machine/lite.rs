@@ -80,6 +80,12 @@ struct LitePlace<'a> {
     name: &'a str,
 }
 
+/// The stream of the lite topic that a message's record also stands in.
+pub(crate) fn lite_place_of(payload: &[u8]) -> Option<StreamId> {
+    let (_, _, rest) = MessagePrefix::decode_with(payload).ok()?;
+    LitePlace::decode(rest).ok().map(|lite| lite.stream)
+}
+
 impl<'a> LitePlace<'a> {
     fn encode(&self, out: &mut Writer<'_>) {
         out.u32(self.parent_id);

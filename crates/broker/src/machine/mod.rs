@@ -15,6 +15,7 @@ use store::{LogReader, RecordRef, Views, ViewsReader};
 pub mod access;
 mod apply;
 pub mod bytes;
+pub mod clients;
 pub mod command;
 pub mod cursor;
 pub mod dedup;
@@ -92,6 +93,7 @@ pub struct BrokerMachine {
     /// Streams that changed since the last commit.
     touched: Vec<(StreamId, Touch)>,
     lite: lite::LiteState,
+    named: clients::NamedClients,
     log: Option<LogReader>,
     views: Option<ViewsReader>,
 }
@@ -117,6 +119,7 @@ impl BrokerMachine {
             settling: Vec::new(),
             touched: Vec::new(),
             lite: lite::LiteState::default(),
+            named: clients::NamedClients::default(),
             log: None,
             views: None,
         }

@@ -8,6 +8,7 @@ use replica::{Decision, Proposal};
 use smallvec::SmallVec;
 
 use super::BrokerMachine;
+use super::clients::ClientName;
 use super::command::{
     AckItem, Command, DeliverCommand, Delivered, Extended, Outcome, PlacedMessage, PutMode, Refusal,
     SendBackCommand,
@@ -37,6 +38,7 @@ impl BrokerMachine {
         }
         match command {
             Command::Barrier => Decision::Now(Outcome::Done),
+            Command::CommittedBarrier => Decision::Committed(Outcome::Done),
             Command::Publish { stream, messages } => self.publish(stream, messages, proposal),
             Command::PublishOnce(request) => self.publish_once(request, proposal),
             Command::PublishBatch { stream, batch } => self.publish_batch(stream, batch, proposal),
@@ -62,7 +64,9 @@ impl BrokerMachine {
             Command::DeadLetter { stream, message, settles } => {
                 self.dead_letter(stream, &message, settles, proposal)
             }
-            Command::CommitOffset { key, offset } => self.commit_offset(key, offset, proposal),
+            Command::CommitOffset { key, offset, client } => {
+                self.commit_offset(key, offset, client, proposal)
+            }
             Command::StartCursor { key, offset } => self.start_cursor(key, offset, proposal),
             Command::Seek { group_id, to } => self.seek(group_id, &to, proposal),
             Command::TopicPut { config, mode } => self.put_topic(config, mode, proposal),
@@ -119,7 +123,7 @@ impl BrokerMachine {
     }
 
     fn deliver(&mut self, command: DeliverCommand, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
-        let DeliverCommand { group_id, invisible_ms, attempt_id, order, parts } = command;
+        let DeliverCommand { group_id, client, invisible_ms, attempt_id, order, parts } = command;
         let now_ms = proposal.now_ms;
         let mut accepted = SmallVec::with_capacity(parts.len());
         let mut kept: Vec<DeliverPart> = Vec::with_capacity(parts.len());
@@ -145,7 +149,8 @@ impl BrokerMachine {
             return Decision::Now(Outcome::Delivered(delivered));
         }
         let deadline_ms = now_ms.saturating_add(invisible_ms);
-        let record = Deliver { group_id, delivered_ms: now_ms, deadline_ms, attempt_id, parts: kept };
+        let client = self.name_client(client, proposal);
+        let record = Deliver { group_id, client, delivered_ms: now_ms, deadline_ms, attempt_id, parts: kept };
         delivered.nonce = proposal.push(record.kind(), |_, out| record.encode(out)).lsn;
         self.apply_placed(proposal);
         let outcome = Outcome::Delivered(delivered);
@@ -158,6 +163,7 @@ impl BrokerMachine {
         let cell = self.state.cursor(release.key);
         release.offsets.retain(|offset| cell.as_ref().is_some_and(|c| c.cursor.lock().holds(*offset, nonce)));
         if !release.offsets.is_empty() {
+            release.released_ms = proposal.now_ms;
             proposal.push(kind::RELEASE, |_, out| release.encode(out));
             self.apply_placed(proposal);
         }
@@ -196,13 +202,15 @@ impl BrokerMachine {
     /// Places the record of what was acknowledged, which is applied already.
     pub(super) fn place_settling(&mut self, proposal: &mut Proposal<'_>) {
         if !self.settling.is_empty() {
-            proposal.push(kind::SETTLED, |_, out| encode_settled(&self.settling, out));
+            let now_ms = proposal.now_ms;
+            proposal.push(kind::SETTLED, |_, out| encode_settled(now_ms, &self.settling, out));
             self.settling.clear();
         }
     }
 
     pub(super) fn place_settled(&mut self, items: &[(CursorKey, u64)], proposal: &mut Proposal<'_>) {
-        proposal.push(kind::SETTLED, |_, out| encode_settled(items, out));
+        let now_ms = proposal.now_ms;
+        proposal.push(kind::SETTLED, |_, out| encode_settled(now_ms, items, out));
         self.apply_placed(proposal);
     }
 
@@ -246,7 +254,12 @@ impl BrokerMachine {
     }
 
     fn place_offset(&mut self, key: CursorKey, offset: u64, how: OffsetHow, proposal: &mut Proposal<'_>) {
-        proposal.push(kind::OFFSET, |_, out| OffsetSet { key, offset, how }.encode(out));
+        let set = OffsetSet { key, offset, how, set_ms: proposal.now_ms, client: Lsn::ZERO };
+        self.place_offset_set(&set, proposal);
+    }
+
+    fn place_offset_set(&mut self, set: &OffsetSet, proposal: &mut Proposal<'_>) {
+        proposal.push(kind::OFFSET, |_, out| set.encode(out));
         self.apply_placed(proposal);
     }
 
@@ -254,6 +267,7 @@ impl BrokerMachine {
         &mut self,
         key: CursorKey,
         offset: u64,
+        client: Option<ClientName>,
         proposal: &mut Proposal<'_>,
     ) -> Decision<Outcome> {
         let unchanged = self.state.cursor(key).is_some_and(|cell| {
@@ -263,7 +277,9 @@ impl BrokerMachine {
         if unchanged {
             return Decision::Now(Outcome::Done);
         }
-        self.place_offset(key, offset, OffsetHow::Commit, proposal);
+        let client = self.name_client(client, proposal);
+        let set = OffsetSet { key, offset, how: OffsetHow::Commit, set_ms: proposal.now_ms, client };
+        self.place_offset_set(&set, proposal);
         Decision::Committed(Outcome::Done)
     }
 

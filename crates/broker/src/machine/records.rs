@@ -8,20 +8,21 @@
 //! Reference    (a retry) cause, stream u64, tag u32, stored ms i64, group u32, original position u64,
 //!              original length u32, reconsume times u32
 //! Due, DueCancelled, DueMoved   see `due_records`
-//! Deliver      group u32, delivered ms i64, deadline ms i64, attempt id text, parts u16:
+//! Deliver      group u32, client's position u64, delivered ms i64, deadline ms i64, attempt id text, parts u16:
 //!              { stream u64, next varint, count u16, offsets as varint steps }
 //! Ordered      as Deliver; each offset step is followed by its key u64, and each part ends with
 //!              waiting u16: { offset step varint, key u64 }, passed u16: { offset step varint }
-//! Release      group u32, stream u64, nonce u64, count u16: { offset step varint }
+//! Release      group u32, stream u64, nonce u64, released ms i64, count u16: { offset step varint }
 //! Batch        as a message, whose prefix goes on with: messages u16, tags n u8 + u32 each
 //! Once         topic u32, identity 16 bytes, expires ms i64, stream u64, offset u64, position u64, stored ms i64
-//! Settled      count u16: { group u32, stream u64, offset varint }
+//! Settled      settled ms i64, count u16: { group u32, stream u64, offset varint }
 //! Extend       group u32, stream u64, offset varint, delivered ms i64, deadline ms i64
-//! Offset       group u32, stream u64, offset varint, how u8 (0 commit, 1 seek, 2 start)
+//! Offset       group u32, stream u64, offset varint, how u8 (0 commit, 1 seek, 2 start), set ms i64,
+//!              client's position u64
 //! LiteMessage  as Message; the prefix ends with parent u32, stream u64, name text
 //! LiteEnd      parent u32, count u16: { stream u64 }
 //! Topic, Group, KeyValue, Mode, Quota, User, Policies   JSON of the object (deletions: see the enum)
-//! Half, HalfEnd, HalfCheck   see `transactions`
+//! Half, HalfEnd, HalfCheck   see `transactions`; Client   see `clients`
 //! cause        0 | 1 fired: due ms i64, position u64 | 2 settles: group u32, stream u64, offset varint
 //!              | 3 ends a half message: position u64
 //! ```
@@ -61,6 +62,8 @@ pub mod kind {
     pub const HALF_CHECK: u8 = 12;
     /// A batch of messages, stored as it came.
     pub const BATCH: u8 = 21;
+    /// A client, which later records point at: see `clients`.
+    pub const CLIENT: u8 = 23;
     /// What makes the message before it the only one of its kind for a time: see `dedup`.
     pub const ONCE: u8 = 22;
     /// Something due that waits is not to happen.
@@ -158,6 +161,8 @@ pub struct Reference {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deliver {
     pub group_id: u32,
+    /// Of the record that names the receiver; zero if it has no name.
+    pub client: Lsn,
     pub delivered_ms: i64,
     pub deadline_ms: i64,
     pub attempt_id: String,
@@ -185,6 +190,7 @@ pub struct DeliverPart {
 pub struct Release {
     pub key: CursorKey,
     pub nonce: Lsn,
+    pub released_ms: i64,
     /// Ascending.
     pub offsets: Vec<u64>,
 }
@@ -212,6 +218,9 @@ pub struct OffsetSet {
     pub key: CursorKey,
     pub offset: u64,
     pub how: OffsetHow,
+    pub set_ms: i64,
+    /// Of the record that names who said so; zero if that is not known.
+    pub client: Lsn,
 }
 
 /// Rare changes of configuration, as JSON.
@@ -475,6 +484,7 @@ impl Deliver {
         let is_ordered = self.kind() == kind::ORDERED;
         let mut out = Writer(out);
         out.u32(self.group_id);
+        out.u64(self.client.get());
         out.i64(self.delivered_ms);
         out.i64(self.deadline_ms);
         out.text(&self.attempt_id);
@@ -502,6 +512,7 @@ impl Deliver {
         let mut from = Reader(payload);
         let mut deliver = Self {
             group_id: from.u32()?,
+            client: Lsn(from.u64()?),
             delivered_ms: from.i64()?,
             deadline_ms: from.i64()?,
             attempt_id: from.text()?.to_owned(),
@@ -530,6 +541,7 @@ impl Release {
         out.u32(self.key.group_id);
         out.u64(self.key.stream.get());
         out.u64(self.nonce.get());
+        out.i64(self.released_ms);
         encode_steps(plain_steps(&self.offsets), &mut out, |(), _| {});
     }
 
@@ -538,13 +550,15 @@ impl Release {
     pub fn decode(payload: &[u8]) -> Result<Self, Short> {
         let mut from = Reader(payload);
         let (key, nonce) = (key(&mut from)?, Lsn(from.u64()?));
-        Ok(Self { key, nonce, offsets: decode_plain_steps(&mut from)? })
+        let released_ms = from.i64()?;
+        Ok(Self { key, nonce, released_ms, offsets: decode_plain_steps(&mut from)? })
     }
 }
 
 /// Encodes deliveries that end.
-pub fn encode_settled(items: &[(CursorKey, u64)], out: &mut Vec<u8>) {
+pub fn encode_settled(settled_ms: i64, items: &[(CursorKey, u64)], out: &mut Vec<u8>) {
     let mut out = Writer(out);
+    out.i64(settled_ms);
     out.u16(u16::try_from(items.len()).expect("acks are cut to few per record"));
     for (key, offset) in items {
         out.u32(key.group_id);
@@ -553,9 +567,12 @@ pub fn encode_settled(items: &[(CursorKey, u64)], out: &mut Vec<u8>) {
     }
 }
 
-pub fn decode_settled(payload: &[u8]) -> Result<Vec<(CursorKey, u64)>, Short> {
+/// When, and which.
+pub fn decode_settled(payload: &[u8]) -> Result<(i64, Vec<(CursorKey, u64)>), Short> {
     let mut from = Reader(payload);
-    (0..from.u16()?).map(|_| Ok((key(&mut from)?, from.varint()?))).collect()
+    let settled_ms = from.i64()?;
+    let items = (0..from.u16()?).map(|_| Ok((key(&mut from)?, from.varint()?)));
+    Ok((settled_ms, items.collect::<Result<_, Short>>()?))
 }
 
 impl Extend {
@@ -590,6 +607,8 @@ impl OffsetSet {
             OffsetHow::Seek => 1,
             OffsetHow::Start => 2,
         });
+        out.i64(self.set_ms);
+        out.u64(self.client.get());
     }
 
     pub fn decode(payload: &[u8]) -> Result<Self, Short> {
@@ -601,7 +620,7 @@ impl OffsetSet {
             2 => OffsetHow::Start,
             _ => return Err(Short),
         };
-        Ok(Self { key, offset, how })
+        Ok(Self { key, offset, how, set_ms: from.i64()?, client: Lsn(from.u64()?) })
     }
 }
 

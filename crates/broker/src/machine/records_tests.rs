@@ -39,6 +39,7 @@ fn records_survive_their_bytes() {
 
     let deliver = Deliver {
         group_id: 1,
+        client: Lsn(77),
         delivered_ms: 2,
         deadline_ms: 3,
         attempt_id: "a".to_owned(),
@@ -65,7 +66,7 @@ fn records_survive_their_bytes() {
     assert_eq!(ordered.kind(), kind::ORDERED);
     assert_eq!(Deliver::decode(kind::ORDERED, &out), Ok(ordered));
 
-    let release = Release { key: key(), nonce: Lsn(8), offsets: vec![3, 300] };
+    let release = Release { key: key(), nonce: Lsn(8), released_ms: 9, offsets: vec![3, 300] };
     out.clear();
     release.encode(&mut out);
     assert_eq!(Release::decode(&out), Ok(release));
@@ -74,14 +75,14 @@ fn records_survive_their_bytes() {
 #[test]
 fn golden_bytes() {
     let mut out = Vec::new();
-    let set = OffsetSet { key: key(), offset: 300, how: OffsetHow::Seek };
+    let set = OffsetSet { key: key(), offset: 300, how: OffsetHow::Seek, set_ms: 5, client: Lsn(6) };
     set.encode(&mut out);
     let hex: String = out.iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(hex, "07000000030000000000000 1ac0201".replace(' ', ""));
+    assert_eq!(hex, "07000000030000000000000 1ac0201 0500000000000000 0600000000000000".replace(' ', ""));
     out.clear();
-    encode_settled(&[(key(), 1)], &mut out);
+    encode_settled(5, &[(key(), 1)], &mut out);
     let hex: String = out.iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(hex, "0100070000000300000000000001 01".replace(' ', ""));
+    assert_eq!(hex, "0500000000000000 0100070000000300000000000001 01".replace(' ', ""));
 }
 
 proptest! {
@@ -96,6 +97,7 @@ proptest! {
         let _ = DuePrefix::moved_from(&bytes);
         let _ = DueCancelled::decode(&bytes);
         let _ = decode_settled(&bytes);
+        let _ = super::super::clients::NamedClient::decode(&bytes);
         let _ = Extend::decode(&bytes);
         let _ = OffsetSet::decode(&bytes);
     }

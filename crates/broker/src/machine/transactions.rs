@@ -1,10 +1,10 @@
 //! Transactions in the machine: half messages come, are asked about, and end.
 //!
 //! ```text
-//! Half        prefix length u16, stored ms i64, check ms i64, stream u64, queue offset varint,
+//! Half        prefix length u16, stored ms i64, check ms i64, hash of its unique id u64, stream u64, queue offset varint,
 //!             producer group text; then the message as it stands in the half topic
-//! HalfEnd     position u64: rolled back, or committed by a timed message in the same frame
-//! HalfCheck   position u64, next check ms i64
+//! HalfEnd     position u64, ended ms i64: rolled back, or committed by a timed message in the same frame
+//! HalfCheck   position u64, next check ms i64, checked ms i64
 //! ```
 //! A commit is the message itself, whose cause is the half message: it becomes visible and the half
 //! message ends by one record, so a half message becomes visible once at most. A half message that
@@ -49,6 +49,8 @@ const CHECK_TIMES_BYTES: usize = properties::TRANSACTION_CHECK_TIMES.len() + 12;
 pub struct HalfPrefix {
     pub stored_ms: i64,
     pub check_ms: i64,
+    /// What it is found by: see [`super::halves::half_hash`]; 0 if it has no unique id.
+    pub key: u64,
     /// The queue that the message is for.
     pub stream: StreamId,
     pub offset: u64,
@@ -144,6 +146,7 @@ impl HalfPrefix {
         prefixed(out, |out| {
             out.i64(self.stored_ms);
             out.i64(self.check_ms);
+            out.u64(self.key);
             out.u64(self.stream.get());
             out.varint(self.offset);
             out.text(self.group.as_str());
@@ -160,6 +163,7 @@ impl HalfPrefix {
         Ok(Self {
             stored_ms: from.i64()?,
             check_ms: from.i64()?,
+            key: from.u64()?,
             stream: StreamId(from.u64()?),
             offset: from.varint()?,
             group: named(from.text()?)?,
@@ -240,10 +244,10 @@ impl BrokerMachine {
         if count >= max {
             return Decision::Now(Outcome::Refused(Refusal::TooManyUndecided { max }));
         }
-        let NewHalf { stream, group, bytes, check_after_ms } = new;
+        let NewHalf { stream, group, key, bytes, check_after_ms } = new;
         let stored_ms = proposal.now_ms;
         let check_ms = stored_ms.saturating_add(check_after_ms);
-        let prefix = HalfPrefix { stored_ms, check_ms, stream, offset, group };
+        let prefix = HalfPrefix { stored_ms, check_ms, key, stream, offset, group };
         let placed = proposal.push(kind::HALF, |lsn, out| {
             prefix.encode(out);
             let at = out.len();
@@ -284,16 +288,24 @@ impl BrokerMachine {
     }
 
     fn place_half_end(&mut self, lsn: Lsn, proposal: &mut Proposal<'_>) {
-        proposal.push(kind::HALF_END, |_, out| Writer(out).u64(lsn.get()));
+        let now_ms = proposal.now_ms;
+        proposal.push(kind::HALF_END, |_, out| {
+            let mut out = Writer(out);
+            out.u64(lsn.get());
+            out.i64(now_ms);
+        });
         self.apply_placed(proposal);
     }
 
     // === records ===
 
-    pub(super) fn apply_half(&mut self, record: &RecordRef<'_>) -> Result<(), Short> {
+    pub(super) fn apply_half(&mut self, views: &mut Views, record: &RecordRef<'_>) -> Result<(), Short> {
         let mut halves = self.state.halves.lock();
         let prefix = HalfPrefix::decode(record.payload, |name| halves.shared_name(name))?;
-        let HalfPrefix { stored_ms, check_ms, stream, offset, group } = prefix;
+        let HalfPrefix { stored_ms, check_ms, key, stream, offset, group } = prefix;
+        if key != 0 {
+            views.index_key(key, record.lsn, stored_ms);
+        }
         let half = Half {
             len: record.len,
             stream,
@@ -377,6 +389,7 @@ impl BrokerMachine {
                     let mut out = Writer(out);
                     out.u64(lsn.get());
                     out.i64(again_ms);
+                    out.i64(now_ms);
                 });
                 self.apply_placed(proposal);
                 let Half { len, checks, group, .. } = half;

@@ -11,4 +11,5 @@ mod plain;
 mod quotas;
 mod rates;
 mod timers;
+mod traces;
 mod transactions;

@@ -147,6 +147,7 @@ const OPERATIONS: &[(&str, &[Need])] = {
         ("lite.dispatch", &[(Group, "/group", UPDATE)]),
         ("rates.get", &[(Topic, "/topic", GET), (Group, "/group", GET)]),
         ("transaction.list", &[(Topic, "/topic", GET)]),
+        ("message.trace", &[(Topic, "/topic", GET)]),
         ("node.info", &[]),
     ]
 };

@@ -23,6 +23,7 @@ pub(crate) mod segments;
 pub(crate) mod shared;
 pub(crate) mod space;
 pub(crate) mod tail;
+mod walk;
 
 use std::collections::VecDeque;
 use std::path::Path;

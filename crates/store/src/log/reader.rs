@@ -10,9 +10,12 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::cold_room::Untaken;
-use super::frame::{FRAME_HEADER_BYTES, FrameHeader, RECORD_HEADER_BYTES, check_frame, check_record};
+use super::frame::{
+    FRAME_HEADER_BYTES, FrameHeader, RECORD_HEADER_BYTES, check_frame, check_record, decode_record_header,
+};
 use super::shared::{LogShared, Patience, Record};
 use super::space::SpaceRules;
+use super::walk::walk;
 use crate::config::StoreConfig;
 use crate::error::{IoFault, ReadError};
 use crate::limits::COLD_BLOCK_BYTES;
@@ -84,6 +87,20 @@ impl LogReader {
         }
     }
 
+    /// The record at a position that somebody else names: none begins there, or it is not stored, is no
+    /// damage. May block on the disk.
+    #[must_use]
+    pub fn probe(&self, lsn: Lsn) -> Option<Record> {
+        if let Some(record) = self.shared.tail.record(lsn, 0) {
+            return Some(record.into());
+        }
+        let head = self.shared.pread(lsn, RECORD_HEADER_BYTES as u64).ok()?;
+        let header = decode_record_header(&head, u64::MAX)?;
+        let bytes = Bytes::from(self.shared.pread(lsn, u64::from(header.len)).ok()?);
+        check_record(&bytes, lsn).ok()?;
+        Some(Record { kind: header.kind, payload: bytes.slice(RECORD_HEADER_BYTES..), len: header.len })
+    }
+
     /// The kind of the record at `lsn`. May block on the disk.
     pub fn kind_at(&self, lsn: Lsn) -> Result<u8, ReadError> {
         self.record(lsn, 0).map(|r| r.kind)
@@ -146,6 +163,19 @@ impl LogReader {
                 Err(_) => return Found::new(),
             }
         }
+    }
+
+    /// Calls `each` for the records from the one at `from` on that stand below `to` and whose kind `wants`
+    /// names, until it answers `false`. Answers where it ended. Blocks on the disk, and takes a core
+    /// meanwhile.
+    pub fn walk(
+        &self,
+        from: Lsn,
+        to: Lsn,
+        wants: &dyn Fn(u8) -> bool,
+        each: &mut dyn FnMut(Lsn, Record) -> bool,
+    ) -> Result<Lsn, ReadError> {
+        walk(&self.shared, from, to.min(self.end()), wants, each)
     }
 
     /// Whole frames, as they stand in the log, from the frame that begins at `from`: for another
