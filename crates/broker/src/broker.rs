@@ -1,7 +1,7 @@
 //! The broker: opens its replica group, holds what the verbs share, and makes the verbs true.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::config::BrokerConfig;
 use crate::error::Failed;
+use crate::exported::{Named, Sizes};
 use crate::handing::Handing;
 use crate::health::Health;
 use crate::in_order::OrderMetrics;
@@ -86,6 +87,8 @@ pub struct Broker {
     pub(crate) health: Health,
     /// Looks for the lives of messages that run.
     pub(crate) traces: Semaphore,
+    pub(crate) sizes: Sizes,
+    pub(crate) named: Named,
     /// Where the group's data is.
     pub(crate) dir: PathBuf,
     /// Routes send producers here.
@@ -153,6 +156,8 @@ impl Broker {
             rates: Counted::new(doors.clock.monotonic(), doors.clock.now_ms()),
             pulled: Pulled::default(),
             health: Health::default(),
+            sizes: Sizes::default(),
+            named: Named::default(),
             dir: setup.dir.clone(),
             routes_writes: AtomicBool::new(true),
             handle,
@@ -203,6 +208,11 @@ impl Broker {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.interest.waiting()
+    }
+
+    /// Whether producers are sent here.
+    pub(crate) fn routes_writes(&self) -> bool {
+        self.routes_writes.load(Ordering::Relaxed)
     }
 
     /// Settings that may have changed since the start.

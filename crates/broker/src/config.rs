@@ -38,6 +38,10 @@ pub struct BrokerConfig {
     pub recall_enabled: bool,
     /// Most waiting receive and fetch calls.
     pub waiting_max: usize,
+    /// Topics that have metrics of their own; those that come later are summed in the label value `other`.
+    pub metrics_topics_max: usize,
+    /// Groups in topics that have metrics of their own, likewise.
+    pub metrics_readers_max: usize,
     /// Most lite topics, of all parents.
     pub lite_topics_max: u64,
     /// Most subscriptions of clients to lite topics.
@@ -62,6 +66,8 @@ impl Default for BrokerConfig {
             timer_delay_max_ms: 3_155_760_000_000,
             recall_enabled: true,
             waiting_max: 100_000,
+            metrics_topics_max: 5_000,
+            metrics_readers_max: 5_000,
             lite_topics_max: 1_000_000,
             lite_subscriptions_max: 1_000_000,
             lite_sweep_interval_ms: 60_000,

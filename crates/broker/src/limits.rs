@@ -104,6 +104,8 @@ pub const HEALTH_AGES_MAX: usize = 1_000;
 pub const HEALTH_QUEUES_MAX: u32 = 1_024;
 /// Troubles that wait to be told to the webhook; the next ones are not told, and counted.
 pub const ALERTS_WAITING_MAX: usize = 256;
+/// Queues in which one reading of the metrics asks when a waiting message was stored: that may read the disk.
+pub const METRIC_AGES_MAX: usize = 20_000;
 /// Troubles whose scores are metrics: the riskiest.
 pub const HEALTH_SCORES_MAX: usize = 50;
 /// So far behind, a client's name is written into the log again when it is handed something: half a

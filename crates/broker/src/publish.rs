@@ -45,6 +45,7 @@ impl Broker {
         let bytes = request.messages.iter().map(|message| message.body.len()).sum();
         let published = self.publish_to(session, request, &topic).await?;
         topic.sent.add(count, bytes);
+        self.sizes.add(count, bytes);
         Ok(published)
     }
 

@@ -7,6 +7,7 @@
 mod history;
 mod tally;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::broker::Broker;
+use crate::exported::Paced;
 use crate::limits::RATED_MAX;
 use history::{Histories, Passed, Span, TICK};
 
@@ -252,6 +254,22 @@ impl Counted {
         rows
     }
 
+    /// Counts of all topics, or readers, with their messages and bytes a second over the last minute.
+    fn paces(&self, counts: &Counts<'_>, of: RateOf) -> BTreeMap<(TopicName, Option<GroupName>), Paced> {
+        let kept = self.kept.lock();
+        let all = self.counts(counts.topics, &kept.gone);
+        let rows = all.into_iter().filter_map(|(subject, count)| {
+            let key = match &subject {
+                Subject::Topic(its, topic) if *its == of => (topic.clone(), None),
+                Subject::Reader(its, topic, group) if *its == of => (topic.clone(), Some(group.clone())),
+                _ => return None,
+            };
+            let minute = window(kept.histories.passed(&subject, Span::Minute, counts.now, count));
+            Some((key, (count, minute.per_second, minute.bytes_per_second)))
+        });
+        rows.collect()
+    }
+
     fn traffic(&self, counts: &Counts<'_>, of: RateOf) -> NodeTraffic {
         let kept = self.kept.lock();
         let subject = Subject::Node(of);
@@ -335,6 +353,13 @@ impl Broker {
         let topics = self.state.tallies();
         let counts = Counts { topics: &topics, now: self.doors.clock.monotonic() };
         self.rates.busiest(&counts, of, max)
+    }
+
+    /// Counts and paces of everything that has a count of its own.
+    pub(crate) fn paces(&self, of: RateOf) -> BTreeMap<(TopicName, Option<GroupName>), Paced> {
+        let topics = if of == RateOf::Sent { self.state.tallies() } else { Vec::new() };
+        let counts = Counts { topics: &topics, now: self.doors.clock.monotonic() };
+        self.rates.paces(&counts, of)
     }
 
     /// Everything that was sent, or received.

@@ -8,6 +8,8 @@ use prometheus_client::registry::Registry;
 #[derive(Debug, Clone, Default)]
 pub struct TimerMetrics {
     minutes: Gauge,
+    waiting: Gauge,
+    arrived_total: Counter,
     fired_total: Counter,
     late_ms_total: Counter,
     cancelled_total: Counter,
@@ -19,6 +21,9 @@ impl TimerMetrics {
     /// Adds all metrics to `registry`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("timer_minutes", "Minutes in which something waits", self.minutes.clone());
+        registry.register("timer_waiting", "Timed messages and retries that wait", self.waiting.clone());
+        let help = "Timed messages and retries that came";
+        registry.register("timer_arrived", help, self.arrived_total.clone());
         registry.register("timer_fired", "Timed messages and retries fired", self.fired_total.clone());
         registry.register(
             "timer_late_ms",
@@ -49,6 +54,19 @@ impl TimerMetrics {
     pub(crate) fn fired(&self, late_ms: i64) {
         self.fired_total.inc();
         self.late_ms_total.inc_by(late_ms.max(0).unsigned_abs());
+    }
+
+    pub(crate) fn arrived(&self) {
+        self.arrived_total.inc();
+    }
+
+    pub(crate) fn waiting(&self, count: u64) {
+        self.waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// How many came since the start, and how many wait.
+    pub(crate) fn arrived_so_far(&self) -> (u64, u64) {
+        (self.arrived_total.get(), self.waiting.get().unsigned_abs())
     }
 
     /// How many fired, and by how many milliseconds too late, summed.

@@ -96,6 +96,11 @@ impl TransactionMetrics {
         );
     }
 
+    /// How many were committed and rolled back since the start.
+    pub(crate) fn ended(&self) -> (u64, u64) {
+        (self.commits_total.get(), self.rollbacks_total.get())
+    }
+
     pub(crate) fn undecided(&self, count: usize) {
         self.undecided.set(i64::try_from(count).unwrap_or(i64::MAX));
     }

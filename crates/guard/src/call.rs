@@ -36,6 +36,7 @@ pub struct Guarded<E> {
 struct Running<'a> {
     metrics: &'a Metrics,
     clock: &'a dyn Clock,
+    protocol: &'static str,
     verb: Verb,
     started: Duration,
     finished: bool,
@@ -173,10 +174,11 @@ impl<E: Engine> Guarded<E> {
         Ok(seat)
     }
 
-    fn start(&self, verb: Verb) -> Running<'_> {
+    fn start(&self, session: &Session, verb: Verb) -> Running<'_> {
         self.metrics.started(verb);
         let clock = self.clock.as_ref();
-        Running { metrics: &self.metrics, clock, verb, started: clock.monotonic(), finished: false }
+        let (metrics, protocol, started) = (&self.metrics, session.protocol, clock.monotonic());
+        Running { metrics, clock, protocol, verb, started, finished: false }
     }
 
     /// Lets a call that may fail through.
@@ -190,7 +192,7 @@ impl<E: Engine> Guarded<E> {
     where
         Error: Kinded + From<Refusal>,
     {
-        let running = self.start(verb);
+        let running = self.start(session, verb);
         let result = match self.admit(session, verb, leave) {
             Ok(_seat) => work.instrument(span(verb, session)).await,
             Err(refusal) => {
@@ -211,7 +213,7 @@ impl<E: Engine> Guarded<E> {
         work: impl Future<Output = T> + Send,
         refused: impl FnOnce(Refusal) -> T,
     ) -> T {
-        let running = self.start(verb);
+        let running = self.start(session, verb);
         match self.admit(session, verb, leave) {
             Ok(_seat) => {
                 let result = work.instrument(span(verb, session)).await;
@@ -241,7 +243,9 @@ fn span(verb: Verb, session: &Session) -> tracing::Span {
 impl Running<'_> {
     fn finish(mut self, error: Option<Kind>) {
         self.finished = true;
-        self.metrics.finished(self.verb, self.clock.monotonic().saturating_sub(self.started));
+        let time = self.clock.monotonic().saturating_sub(self.started);
+        self.metrics.finished(self.verb, time);
+        self.metrics.answered(self.protocol, self.verb, time, error.is_some());
         if let Some(kind) = error {
             self.metrics.failed(self.verb, kind);
         }

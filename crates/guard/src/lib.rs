@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod permit;
 pub mod quota;
 pub mod refuse;
+mod rpc;
 
 pub use access::{Access, AccessConfig};
 pub use call::Guarded;

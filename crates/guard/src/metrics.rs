@@ -1,5 +1,6 @@
 //! What the guard counts: each verb's calls, errors and time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::Kind;
@@ -10,6 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use crate::rpc::{Rpc, RpcLatency};
 
 /// One call of an engine. The names are labels of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +137,7 @@ pub struct Metrics {
     over_quota: Family<OfQuota, Counter>,
     quota_buckets: Gauge,
     quota_shared: Counter,
+    rpc: Arc<Rpc>,
     /// The members of families above, by verb: a call need not look them up.
     by_verb: Vec<(Histogram, Gauge)>,
 }
@@ -160,6 +164,7 @@ impl Default for Metrics {
             over_quota: Family::default(),
             quota_buckets: Gauge::default(),
             quota_shared: Counter::default(),
+            rpc: Arc::default(),
             by_verb,
         }
     }
@@ -196,6 +201,15 @@ impl Metrics {
             "Calls counted together with others, as `quota.buckets_max` are counted apart",
             self.quota_shared.clone(),
         );
+    }
+
+    /// Adds the latency of calls under RocketMQ's name to a registry that has its prefix, `rocketmq`.
+    pub fn register_rocketmq(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(RpcLatency(Arc::clone(&self.rpc))));
+    }
+
+    pub(crate) fn answered(&self, protocol: &str, verb: Verb, time: Duration, failed: bool) {
+        self.rpc.answered(protocol, verb, time, failed);
     }
 
     pub(crate) fn started(&self, verb: Verb) {

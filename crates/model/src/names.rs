@@ -283,6 +283,12 @@ impl GroupName {
         check("group", name, GROUP_NAME_BYTES_MAX)?;
         Ok(Self(name.into()))
     }
+
+    /// Whether it is one of RocketMQ's own (`MixAll.CID_RMQ_SYS_PREFIX`).
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.as_str().starts_with("CID_RMQ_SYS_")
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::routing::{MethodFilter, get, on, post};
 use axum::{Extension, Router};
-use base::{Chance, Clock};
+use base::{Chance, Clock, Spawn};
 use http::{Method, Uri};
 use model::admin::HttpMethod;
 use model::{Engine, Session};
@@ -24,7 +24,8 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Arc<dyn Chance>,
     pub(crate) readiness: Readiness,
-    pub(crate) registry: Arc<Registry>,
+    pub(crate) spawn: Arc<dyn Spawn>,
+    pub(crate) registries: Arc<[Registry]>,
 }
 
 /// What requests of one connection share.

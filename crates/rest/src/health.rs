@@ -1,11 +1,15 @@
 //! Is it alive, does it serve, what does it count.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::registry::Registry;
+use tokio::sync::oneshot;
 
 use crate::app::App;
 
@@ -39,14 +43,30 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
 }
 
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &app.registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+    // To look everything up takes a while where there is much: no connection waits for it.
+    let (answer, text) = oneshot::channel();
+    let registries = Arc::clone(&app.registries);
+    app.spawn.blocking(Box::new(move || drop(answer.send(exposition(&registries))))).await;
+    match text.await.unwrap_or(Err(fmt::Error)) {
+        Ok(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics cannot be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// All metrics, as OpenMetrics text.
+///
+/// # Errors
+/// If a metric cannot be written.
+pub fn exposition(registries: &[Registry]) -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    for registry in registries {
+        encode_registry(&mut text, registry)?;
+    }
+    encode_eof(&mut text)?;
+    Ok(text)
 }
 
 pub(crate) async fn index() -> &'static str {

@@ -30,6 +30,6 @@ mod send;
 mod table;
 
 pub use config::RestConfig;
-pub use health::Readiness;
+pub use health::{Readiness, exposition};
 pub use openapi::description;
 pub use protocol::Rest;

@@ -45,10 +45,11 @@ impl Rest {
         config: RestConfig,
         doors: &Doors,
         readiness: Readiness,
-        registry: Arc<Registry>,
+        registries: Arc<[Registry]>,
     ) -> Arc<Self> {
         let (clock, chance) = (Arc::clone(&doors.clock), Arc::clone(&doors.chance));
-        let app = App { engine: Arc::clone(&engine), clock, chance, readiness, registry };
+        let spawn = Arc::clone(&doors.spawn);
+        let app = App { engine: Arc::clone(&engine), clock, chance, readiness, spawn, registries };
         Arc::new(Self { config, engine, auth, router: router(Arc::new(app)) })
     }
 

@@ -12,6 +12,7 @@ mod access;
 pub mod args;
 mod banner;
 pub mod config;
+pub mod exposition;
 mod logging;
 pub mod memory;
 pub mod serve;

@@ -56,13 +56,15 @@ impl Node {
         let identity = identity(config, doors)?;
 
         let mut registry = Registry::with_prefix("apogee");
+        let mut rocketmq = Registry::with_prefix("rocketmq");
         let setup = setup(config, &listeners);
         let broker = Broker::open(doors, &setup)
             .with_context(|| format!("cannot open the data in {}", dir.display()))?;
         broker.register_metrics(&mut registry);
+        broker.register_rocketmq_metrics(&mut rocketmq);
         let access = access(&broker, config, &mut registry)?;
         access::make_init_user(&broker, &access, &config.auth).await?;
-        let guarded = guard(&broker, config, doors, &access, &mut registry);
+        let guarded = guard(&broker, config, doors, &access, (&mut registry, &mut rocketmq));
         let health = watch_health(&broker, config, doors, &mut registry);
         let targets = Targets { broker: Arc::clone(&broker), guarded: Arc::clone(&guarded), health };
         broker.set_settings(Arc::new(NodeSettings::new(doors, configured, config, targets)?));
@@ -93,8 +95,8 @@ impl Node {
         let net_metrics = net::Metrics::default();
         net_metrics.register(&mut registry);
         let readiness = Readiness::default();
-        let rest =
-            Rest::new((engine, auth), config.rest.clone(), doors, readiness.clone(), Arc::new(registry));
+        let registries: Arc<[Registry]> = Arc::from([registry, rocketmq]);
+        let rest = Rest::new((engine, auth), config.rest.clone(), doors, readiness.clone(), registries);
 
         let protocols: [Arc<dyn Protocol>; 3] = [remoting, grpc, rest];
         let serving = listeners.serve(&protocols, identity, net_metrics)?;
@@ -162,10 +164,11 @@ fn guard(
     config: &Config,
     doors: &Doors,
     access: &Arc<Access>,
-    registry: &mut Registry,
+    (registry, rocketmq): (&mut Registry, &mut Registry),
 ) -> Arc<Guarded<Broker>> {
     let metrics = guard::Metrics::default();
     metrics.register(registry);
+    metrics.register_rocketmq(broker.labelled_as_rocketmq(rocketmq));
     let (clock, permit) = (Arc::clone(&doors.clock), Arc::clone(access));
     let guarded = Guarded::new(Arc::clone(broker), &config.guard, clock, permit, metrics);
     let guarded = guarded.with_throttled(Arc::clone(broker.throttled()));

@@ -41,6 +41,7 @@ use crate::broker::Broker;
 use crate::limits::{ALERTS_WAITING_MAX, HEALTH_PAUSE_PER_LOOK};
 
 pub use config::HealthConfig;
+pub(crate) use gather::Place;
 
 /// Looks at a config that may be switched on later.
 const OFF_PAUSE: Duration = Duration::from_secs(5);

@@ -299,6 +299,12 @@ impl State {
         self.failures.lock().get(&group_id).copied().unwrap_or_default()
     }
 
+    /// Deliveries of all groups that failed.
+    #[must_use]
+    pub(crate) fn failed_deliveries(&self) -> u64 {
+        self.failures.lock().values().map(|failures| failures.failed).sum()
+    }
+
     // === changes: the group's thread only ===
 
     /// A delivery failed and is to be repeated.

@@ -72,7 +72,9 @@ impl BrokerMachine {
         }
         let waiting = self.enter(views, record, prefix);
         self.due.on_arrived(waiting);
+        self.timer_metrics.arrived();
         self.timer_metrics.minutes(self.due.minute_count());
+        self.timer_metrics.waiting(self.due.len());
     }
 
     pub(super) fn apply_due_moved(
@@ -137,6 +139,7 @@ impl BrokerMachine {
     fn forget_minute(&mut self, views: &mut Views, minute: i64) {
         views.drop_stream(streams::of_due_minute(minute));
         self.timer_metrics.minutes(self.due.minute_count());
+        self.timer_metrics.waiting(self.due.len());
         if self.moving.as_ref().is_some_and(|moving| moving.minute == minute) {
             self.moving = None;
         }

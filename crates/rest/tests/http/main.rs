@@ -24,7 +24,7 @@ struct Rig {
 fn rig() -> Rig {
     let readiness = Readiness::default();
     let config = RestConfig::default();
-    let registry = Arc::new(Registry::default());
+    let registry = Arc::from([Registry::default()]);
     let rest = Rest::new(
         (Arc::new(Fake::default()), Arc::new(model::access::Open)),
         config,

@@ -43,7 +43,7 @@ async fn items(rest: SocketAddr) -> Vec<Value> {
 }
 
 /// A client that says it consumes a topic, or, without a group, that it sends.
-async fn client(broker: SocketAddr, id: &str, of: Option<(&str, &str)>) -> Client {
+pub(super) async fn client(broker: SocketAddr, id: &str, of: Option<(&str, &str)>) -> Client {
     let client = connect(broker).await;
     let consumers: Vec<Value> = of
         .iter()

@@ -5,6 +5,7 @@ mod access;
 mod bad_input;
 mod binary;
 mod health;
+mod metrics;
 mod node;
 mod resources;
 mod rest_fuzz;
