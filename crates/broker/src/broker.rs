@@ -24,7 +24,7 @@ use model::{
 };
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use replica::{Group, Handle, OpenError, ReplicaConfig};
+use replica::{Group, Handle, OpenError, Proposed, ReplicaConfig};
 use store::{Boundary, Bounds, Entry, LogReader, Repair, StoreConfig, ViewsReader};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
@@ -280,6 +280,11 @@ impl Broker {
 
     pub(crate) async fn propose(&self, command: Command, bytes: usize) -> Result<Outcome, Failed> {
         Ok(self.handle.propose(command, bytes).await?)
+    }
+
+    /// As [`Self::propose`], in two steps: what is returned only waits.
+    pub(crate) fn hand_in(&self, command: Command, bytes: usize) -> Result<Proposed<BrokerMachine>, Failed> {
+        Ok(self.handle.hand_in(command, bytes)?)
     }
 
     /// Proposes a delivery; a caller that is dropped meanwhile gives back what it was handed.

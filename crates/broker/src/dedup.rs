@@ -10,7 +10,7 @@ use model::{NewMessage, QueueId, properties};
 use crate::broker::Broker;
 use crate::machine::command::PlacedOnce;
 use crate::machine::dedup::Identity;
-use crate::publish::published;
+use crate::publish::{Ids, published};
 use crate::resolve::locate;
 use crate::streams;
 
@@ -47,7 +47,7 @@ impl Broker {
         &self,
         store_host: SocketAddr,
         placed: &[PlacedOnce],
-        ids: Vec<Option<String>>,
+        ids: Ids,
     ) -> Vec<PublishedMessage> {
         let mut answers = Vec::with_capacity(placed.len());
         for (once, id) in placed.iter().zip(ids) {

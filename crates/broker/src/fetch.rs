@@ -7,18 +7,20 @@ use std::sync::Arc;
 use model::limits::FETCH_MESSAGES_MAX;
 use model::verbs::{Batches, Fetch, FetchError, FetchOutcome, Fetched};
 use model::{FilterKind, Offset, Session, StoredMessage, StreamId};
+use smallvec::{SmallVec, smallvec};
 use store::Entry;
 
 use crate::broker::Broker;
-use crate::limits::{ANSWER_BYTES_MAX, ENTRIES_PER_LOOK, LOOKS_PER_FETCH_MAX, WAIT_MS_MAX};
+use crate::limits::{
+    ANSWER_BYTES_MAX, ENTRIES_PER_LOOK, LOOKS_PER_FETCH_MAX, LOOKS_WITHOUT_A_PAUSE, WAIT_MS_MAX,
+};
 use crate::machine::records::ENTRY_BATCH;
 use crate::machine::state::{CursorKey, Topic};
-use crate::resolve::{ResolveError, RetryView, read_entries};
+use crate::resolve::{ResolveError, RetryView, read_matching};
 use crate::selector::Selector;
 
-/// What one look at a queue found.
+/// How far one look at a queue went.
 struct Look {
-    messages: Vec<StoredMessage>,
     next: u64,
     /// There were entries, whether or not they matched.
     any: bool,
@@ -109,66 +111,98 @@ impl Broker {
         let mut next = asked;
         // What came while the call waited, and did not match, counts too.
         let mut any = from > request.offset;
+        let mut found = Found::of(request);
         for looks in 0..LOOKS_PER_FETCH_MAX {
-            let look = self.look(request, stream, (next, looks), selector).await?;
-            if !look.messages.is_empty() {
-                let found = Fetched { messages: look.messages, ..answer(FetchOutcome::Found, look.next) };
-                return Ok(found);
-            }
-            if !look.any {
+            let look = self.look(request, stream, (next, looks), selector, &mut found).await?;
+            any |= look.any;
+            next = look.next;
+            if !look.any || found.is_full() || (selector.takes_all() && !found.messages.is_empty()) {
                 break;
             }
-            any = true;
-            next = look.next;
+            if looks >= LOOKS_WITHOUT_A_PAUSE {
+                // Others of this thread have waited for long enough.
+                tokio::task::yield_now().await;
+            }
+        }
+        if !found.messages.is_empty() {
+            return Ok(Fetched { messages: found.messages, ..answer(FetchOutcome::Found, next) });
         }
         let outcome = if any { FetchOutcome::NoneMatched } else { FetchOutcome::AtEnd };
         Ok(answer(outcome, next))
     }
 
+    /// Looks at some entries, and adds what matches to `found` while there is room.
     async fn look(
         &self,
         request: &Fetch,
         stream: StreamId,
         (from, looks): (u64, usize),
         selector: &Selector,
+        found: &mut Found,
     ) -> Result<Look, FetchError> {
-        let want = request.max_messages.clamp(1, FETCH_MESSAGES_MAX) as usize;
-        let step = if selector.takes_all() { want } else { ENTRIES_PER_LOOK };
+        let most = candidates(found.messages_max, looks);
+        // Where the index decides, it is looked at far ahead; else it is as far as messages are.
+        let step = if selector.tag_hashes().is_some() { ENTRIES_PER_LOOK } else { most };
         let mut entries: Vec<Entry> = Vec::new();
         self.entries(stream, from, step, &mut entries)?;
-        let Some(last) = entries.last() else {
-            return Ok(Look { messages: Vec::new(), next: from, any: false });
-        };
+        let Some(last) = entries.last() else { return Ok(Look { next: from, any: false }) };
         let mut next = last.offset + u64::from(last.count.max(1));
-        let bytes_max = request.max_bytes.min(ANSWER_BYTES_MAX);
-        let chosen = choose(&entries, selector, candidates(want, looks), bytes_max);
+        let bytes_max = if selector.takes_all() { found.bytes_max } else { ANSWER_BYTES_MAX };
+        let chosen = choose(&entries, selector, most, bytes_max);
         if let Some(stopped) = chosen.stopped_before {
             next = stopped;
         }
-        let read = read_entries(&self.log, &self.state, &chosen.entries, RetryView::RetryTopic).await;
-        let mut messages = Vec::with_capacity(read.len().min(want));
-        for (entry, message) in chosen.entries.iter().zip(read) {
-            match message {
-                Ok(batch) if entry.flags & ENTRY_BATCH != 0 => {
-                    let of_batch = from_batch(request, from, batch, selector)?;
-                    if messages.len() >= want && !of_batch.is_empty() {
-                        next = entry.offset;
-                        break;
-                    }
-                    messages.extend(of_batch);
-                }
-                Ok(message) if selector.matches(message.properties()) => {
-                    if messages.len() >= want {
-                        next = entry.offset;
-                        break;
-                    }
-                    messages.push(message);
-                }
-                Ok(_) | Err(ResolveError::Gone) => {}
+        let view = RetryView::RetryTopic;
+        let read = read_matching(&self.log, &self.state, &chosen.entries, view, selector).await;
+        found.messages.reserve(read.len().min(found.messages_max));
+        for (entry, message) in read {
+            let matching = match message {
+                Ok(batch) if entry.flags & ENTRY_BATCH != 0 => from_batch(request, from, batch, selector)?,
+                Ok(message) if selector.matches(message.properties()) => smallvec![message],
+                Ok(_) | Err(ResolveError::Gone) => continue,
                 Err(ResolveError::Data(error)) => return Err(FetchError::Data(error)),
+            };
+            if !found.take(matching) {
+                next = entry.offset;
+                break;
             }
         }
-        Ok(Look { messages, next, any: true })
+        Ok(Look { next, any: true })
+    }
+}
+
+/// What a call has found so far, and what it may find.
+struct Found {
+    messages: Vec<StoredMessage>,
+    bytes: usize,
+    messages_max: usize,
+    bytes_max: usize,
+    has_more: bool,
+}
+
+impl Found {
+    fn of(request: &Fetch) -> Self {
+        let messages_max = request.max_messages.clamp(1, FETCH_MESSAGES_MAX) as usize;
+        let bytes_max = request.max_bytes.min(ANSWER_BYTES_MAX);
+        Self { messages: Vec::new(), bytes: 0, messages_max, bytes_max, has_more: false }
+    }
+
+    const fn is_full(&self) -> bool {
+        self.has_more || self.messages.len() >= self.messages_max
+    }
+
+    /// Takes what stands at one entry, if there is room: at least one entry, and all of it.
+    fn take(&mut self, matching: SmallVec<[StoredMessage; 1]>) -> bool {
+        let bytes: usize = matching.iter().map(|message| message.bytes().len()).sum();
+        let has_room =
+            self.messages.len() < self.messages_max && self.bytes.saturating_add(bytes) <= self.bytes_max;
+        if !has_room && !matching.is_empty() && !self.messages.is_empty() {
+            self.has_more = true;
+            return false;
+        }
+        self.bytes += bytes;
+        self.messages.extend(matching);
+        true
     }
 }
 
@@ -195,7 +229,7 @@ fn from_batch(
     asked: u64,
     batch: StoredMessage,
     selector: &Selector,
-) -> Result<Vec<StoredMessage>, FetchError> {
+) -> Result<SmallVec<[StoredMessage; 1]>, FetchError> {
     let singles = model::batch::unpack(&batch).map_err(|error| FetchError::Data(error.to_string()))?;
     let by_tags = request.filter.kind == FilterKind::Tag;
     let whole = request.batches == Batches::Whole && by_tags && asked <= batch.offset().get();
@@ -203,7 +237,7 @@ fn from_batch(
     if !whole {
         return Ok(singles.into_iter().filter(wanted).collect());
     }
-    Ok(if singles.iter().any(wanted) { vec![batch] } else { Vec::new() })
+    Ok(if singles.iter().any(wanted) { smallvec![batch] } else { SmallVec::new() })
 }
 
 /// Entries worth reading.

@@ -6,6 +6,9 @@ pub const ENTRIES_PER_LOOK: usize = 512;
 /// Looks of one fetch before it answers "none matched", so that a client of a selective filter
 /// hears of its progress.
 pub const LOOKS_PER_FETCH_MAX: usize = 16;
+/// Looks of one fetch after which it lets others of its thread go on between two: so far it looks at less than two
+/// thousand entries.
+pub const LOOKS_WITHOUT_A_PAUSE: usize = 4;
 /// Looks of one receive that finds nothing, though entries are left, before it answers so: the
 /// client comes again at once.
 pub const LOOKS_PER_RECEIVE_MAX: usize = 16;

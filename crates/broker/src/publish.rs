@@ -13,13 +13,15 @@ use model::verbs::{AutoCreate, Publish, PublishError, Published, PublishedMessag
 use model::{
     Lsn, MessageKind, NewMessage, Offset, QueueId, Session, StreamId, TopicConfig, TopicName, properties,
 };
-use smallvec::SmallVec;
+use replica::Proposed;
+use smallvec::{SmallVec, smallvec};
 
 use crate::batches::{Inside, count_told, look_into, singles};
 use crate::broker::Broker;
 use crate::dedup::identity;
 use crate::error::Failed;
 use crate::limits::KEYS_PER_MESSAGE_MAX;
+use crate::machine::BrokerMachine;
 use crate::machine::command::{Command, DueMessage, Outcome, PlacedMessage, PublishOnce, PutMode, Refusal};
 use crate::machine::lite::LitePublish;
 use crate::machine::records::{EncodedBatch, EncodedMessage, KeyHashes};
@@ -27,6 +29,34 @@ use crate::machine::state::Topic;
 use crate::streams::{FNV1A_OF_NOTHING, fnv1a_on};
 use crate::timing::{Timing, strip_level};
 use crate::transactions;
+
+/// Unique ids that producers gave.
+pub(crate) type Ids = SmallVec<[Option<String>; 1]>;
+
+/// A call that is checked and encoded.
+enum Prepared {
+    /// One command does it: it is handed in.
+    HandedIn(Proposed<BrokerMachine>, Told),
+    Apart(Box<Apart>),
+}
+
+/// What an answer says besides where the messages stand.
+struct Told {
+    queue: QueueId,
+    store_host: SocketAddr,
+    ids: Ids,
+    what: What,
+}
+
+enum What {
+    Messages(Timing),
+    Half,
+}
+
+enum Apart {
+    Cancellation { id: String, queue: QueueId, store_host: SocketAddr },
+    Once { once: PublishOnce, bytes: usize, store_host: SocketAddr, ids: Ids },
+}
 
 impl Broker {
     pub(crate) async fn do_publish(
@@ -41,20 +71,25 @@ impl Broker {
         if !request.topic.is_sendable() {
             return Err(PublishError::TopicNotSendable(request.topic));
         }
-        let topic = self.topic_to_write(&request.topic, request.auto_create).await?;
+        let topic = match self.state.topic(&request.topic) {
+            Some(topic) => topic,
+            None => Box::pin(self.topic_to_make(&request.topic, request.auto_create)).await?,
+        };
         let bytes = request.messages.iter().map(|message| message.body.len()).sum();
-        let published = self.publish_to(session, request, &topic).await?;
+        let published = match self.prepare(session, request, &topic)? {
+            Prepared::HandedIn(waiting, told) => {
+                let outcome = waiting.await.map_err(Failed::from)?;
+                self.answer(&topic.config.name, told, outcome)?
+            }
+            Prepared::Apart(apart) => Box::pin(self.publish_apart(*apart, &topic)).await?,
+        };
         topic.sent.add(count, bytes);
         self.sizes.add(count, bytes);
         Ok(published)
     }
 
-    async fn publish_to(
-        &self,
-        session: &Session,
-        request: Publish,
-        topic: &Topic,
-    ) -> Result<Published, PublishError> {
+    /// All that need not be waited for: what a call that waits holds is small, for there are many.
+    fn prepare(&self, session: &Session, request: Publish, topic: &Topic) -> Result<Prepared, PublishError> {
         let keeps = topic.config.keeps_batches();
         let mut request = Publish { messages: singles(request.messages, keeps)?, ..request };
         let told = taken_apart(&request.messages);
@@ -62,25 +97,26 @@ impl Broker {
             check(message, told, topic, request.check_kind)?;
         }
         let queue = choose_queue(topic, request.queue, told.first())?;
+        let store_host = self.store_host(session);
         if request.messages.iter().zip(&told).any(|(message, told)| transactions::is_half(message, told)) {
             drop(told);
-            let half = self.publish_half(session, request, topic, queue).await?;
-            return Ok(Published { entries: vec![half] });
+            let (command, bytes, id) = self.half_to_publish(request, topic, queue, store_host)?;
+            let told = Told { queue, store_host, ids: smallvec![id], what: What::Half };
+            return Ok(Prepared::HandedIn(self.hand_in(command, bytes)?, told));
         }
-        let store_host = self.store_host(session);
         if let [batch] = request.messages.as_slice()
             && is_batch(batch.system_flags)
         {
-            drop(told);
-            return self.publish_batch(batch.clone(), topic, queue, store_host).await;
+            let id = told.first().and_then(|told| told.get(properties::UNIQUE_ID)).map(str::to_owned);
+            let (command, bytes) = batch_to_publish(batch.clone(), topic, queue, store_host)?;
+            let told = Told { queue, store_host, ids: smallvec![id], what: What::Messages(Timing::Now) };
+            return Ok(Prepared::HandedIn(self.hand_in(command, bytes)?, told));
         }
         let timing = self.timing(&told)?;
-        if let Timing::Cancels(id) = &timing {
-            drop(told);
-            return self.publish_cancellation(&request.topic, id, queue, store_host).await;
+        if let Timing::Cancels(id) = timing {
+            return Ok(Prepared::Apart(Box::new(Apart::Cancellation { id, queue, store_host })));
         }
-        let ids: Vec<Option<String>> =
-            told.iter().map(|told| told.get(properties::UNIQUE_ID).map(str::to_owned)).collect();
+        let ids: Ids = told.iter().map(|told| told.get(properties::UNIQUE_ID).map(str::to_owned)).collect();
         let found_by: SmallVec<[FoundBy; 1]> = {
             let space = KeySpace::of(&topic.config.name);
             told.iter().map(|told| space.found_by(told)).collect()
@@ -107,7 +143,7 @@ impl Broker {
             let identities = identities.collect::<Result<Vec<_>, _>>()?;
             let messages = encoded.into_iter().zip(identities).collect();
             let once = PublishOnce { topic_id: topic.id, window_ms, stream, messages };
-            return self.publish_once(once, bytes, store_host, ids).await;
+            return Ok(Prepared::Apart(Box::new(Apart::Once { once, bytes, store_host, ids })));
         }
         let command = if lite.is_empty() || timing != Timing::Now {
             command(stream, encoded, &timing)
@@ -116,32 +152,57 @@ impl Broker {
             let max = self.live().lite_topics_max;
             Command::PublishLite(LitePublish { parent_id: topic.id, stream, messages, max })
         };
-        let placed = match self.propose(command, bytes).await? {
+        let told = Told { queue, store_host, ids, what: What::Messages(timing) };
+        Ok(Prepared::HandedIn(self.hand_in(command, bytes)?, told))
+    }
+
+    fn answer(&self, topic: &TopicName, told: Told, outcome: Outcome) -> Result<Published, PublishError> {
+        let placed = match outcome {
             Outcome::Published(placed) => placed,
-            Outcome::Refused(Refusal::DiskFull { used_percent }) => {
-                return Err(PublishError::DiskFull { used_percent });
-            }
-            Outcome::Refused(Refusal::TooManyDueMinutes { max }) => {
-                let text = format!("timed messages wait in {max} different minutes, the most allowed");
-                return Err(PublishError::Throttled(text));
-            }
-            Outcome::Refused(Refusal::LiteQuota { max }) => {
-                self.lite_metrics.topics_refused.inc();
-                return Err(PublishError::LiteQuota { max: usize::try_from(max).unwrap_or(usize::MAX) });
-            }
+            Outcome::Refused(refusal) => return Err(self.refused(refusal)),
             other => return Err(Failed::unexpected(&other).into()),
         };
-        let entries = placed
-            .iter()
-            .zip(ids)
-            .enumerate()
-            .map(|(place, (placed, id))| {
-                let recall_handle =
-                    self.recall_handle(&request.topic, timing.handle_ms(place), id.as_deref());
+        let Told { queue, store_host, ids, what } = told;
+        let entry = |(place, (placed, id)): (usize, (&PlacedMessage, Option<String>))| match &what {
+            What::Messages(timing) => {
+                let recall_handle = self.recall_handle(topic, timing.handle_ms(place), id.as_deref());
                 PublishedMessage { recall_handle, ..published(queue, store_host, *placed, id) }
-            })
-            .collect();
-        Ok(Published { entries })
+            }
+            What::Half => {
+                let half = published(queue, store_host, *placed, id);
+                PublishedMessage { transaction_id: Some(half.message_id.clone()), ..half }
+            }
+        };
+        Ok(Published { entries: placed.iter().zip(ids).enumerate().map(entry).collect() })
+    }
+
+    fn refused(&self, refusal: Refusal) -> PublishError {
+        match refusal {
+            Refusal::DiskFull { used_percent } => PublishError::DiskFull { used_percent },
+            Refusal::TooManyDueMinutes { max } => PublishError::Throttled(format!(
+                "timed messages wait in {max} different minutes, the most allowed"
+            )),
+            Refusal::TooManyUndecided { max } => {
+                PublishError::Throttled(format!("{max} transactions are undecided already, the most allowed"))
+            }
+            Refusal::LiteQuota { max } => {
+                self.lite_metrics.topics_refused.inc();
+                PublishError::LiteQuota { max: usize::try_from(max).unwrap_or(usize::MAX) }
+            }
+            other => Failed::unexpected(&Outcome::Refused(other)).into(),
+        }
+    }
+
+    /// What is more than one command and its answer.
+    async fn publish_apart(&self, apart: Apart, topic: &Topic) -> Result<Published, PublishError> {
+        match apart {
+            Apart::Cancellation { id, queue, store_host } => {
+                self.publish_cancellation(&topic.config.name, &id, queue, store_host).await
+            }
+            Apart::Once { once, bytes, store_host, ids } => {
+                self.publish_once(once, bytes, store_host, ids).await
+            }
+        }
     }
 
     async fn publish_once(
@@ -149,7 +210,7 @@ impl Broker {
         once: PublishOnce,
         bytes: usize,
         store_host: SocketAddr,
-        ids: Vec<Option<String>>,
+        ids: Ids,
     ) -> Result<Published, PublishError> {
         match self.propose(Command::PublishOnce(once), bytes).await? {
             Outcome::PublishedOnce(placed) => {
@@ -162,40 +223,11 @@ impl Broker {
         }
     }
 
-    /// A batch that its topic keeps as it came: one record, one entry, one answer.
-    async fn publish_batch(
-        &self,
-        batch: NewMessage,
-        topic: &Topic,
-        queue: QueueId,
-        store_host: SocketAddr,
-    ) -> Result<Published, PublishError> {
-        let name = &topic.config.name;
-        let Inside { count, tags, keys } = look_into(&batch, name)?;
-        let id = batch.properties.get(properties::UNIQUE_ID).map(str::to_owned);
-        let message = encode_message(&count_told(batch, count), name, queue, store_host);
-        let bytes = message.bytes.len();
-        let batch = EncodedBatch { message: EncodedMessage { keys, ..message }, count, tags };
-        match self.propose(Command::PublishBatch { stream: topic.stream(queue), batch }, bytes).await? {
-            Outcome::Published(placed) => {
-                let entries = placed.iter().map(|placed| published(queue, store_host, *placed, id.clone()));
-                Ok(Published { entries: entries.collect() })
-            }
-            Outcome::Refused(Refusal::DiskFull { used_percent }) => {
-                Err(PublishError::DiskFull { used_percent })
-            }
-            other => Err(Failed::unexpected(&other).into()),
-        }
-    }
-
-    async fn topic_to_write(
+    async fn topic_to_make(
         &self,
         name: &TopicName,
         auto: Option<AutoCreate>,
     ) -> Result<Arc<Topic>, PublishError> {
-        if let Some(topic) = self.state.topic(name) {
-            return Ok(topic);
-        }
         // Retry topics are made by their groups, but a client may send to one before that.
         let queues = match auto {
             _ if name.is_retry() || name.is_dead_letters() => 1,
@@ -220,6 +252,21 @@ impl Broker {
     }
 }
 
+/// A batch that its topic keeps as it came: one record, one entry, one answer.
+fn batch_to_publish(
+    batch: NewMessage,
+    topic: &Topic,
+    queue: QueueId,
+    store_host: SocketAddr,
+) -> Result<(Command, usize), PublishError> {
+    let name = &topic.config.name;
+    let Inside { count, tags, keys } = look_into(&batch, name)?;
+    let message = encode_message(&count_told(batch, count), name, queue, store_host);
+    let bytes = message.bytes.len();
+    let batch = EncodedBatch { message: EncodedMessage { keys, ..message }, count, tags };
+    Ok((Command::PublishBatch { stream: topic.stream(queue), batch }, bytes))
+}
+
 pub(crate) fn published(
     queue: QueueId,
     store_host: SocketAddr,
@@ -227,14 +274,13 @@ pub(crate) fn published(
     id: Option<String>,
 ) -> PublishedMessage {
     let PlacedMessage { offset, lsn, stored_ms } = placed;
-    let offset_id = offset_id(store_host, lsn);
-    let message_id = id.unwrap_or_else(|| offset_id.clone());
+    let message_id = id.unwrap_or_else(|| offset_id(store_host, lsn));
     PublishedMessage {
         queue,
         offset,
         lsn,
         stored_ms,
-        offset_id,
+        store_host,
         message_id,
         transaction_id: None,
         recall_handle: None,

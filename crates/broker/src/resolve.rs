@@ -2,15 +2,16 @@
 //! that what is read is what was meant.
 
 use bytes::Bytes;
-use model::record::{Placement, RecordError, encode};
+use model::record::{Placement, RecordError, encode, properties_in};
 use model::{Lsn, Offset, StoredMessage, properties};
 use store::{Entry, LogReader, ReadError};
 use thiserror::Error;
 
 use crate::batches::{ENTRY_OF_BATCH, read_apart};
 use crate::machine::bytes::Short;
-use crate::machine::records::{ENTRY_REFERENCE, Reference, kind, prefix_len};
+use crate::machine::records::{ENTRY_BATCH, ENTRY_REFERENCE, Reference, kind, prefix_len};
 use crate::machine::state::State;
+use crate::selector::Selector;
 
 /// Why a message could not be read.
 #[derive(Debug, Clone, Error)]
@@ -105,6 +106,33 @@ pub(crate) async fn read_entries(
         messages.push(message);
     }
     messages
+}
+
+/// As [`read_entries`], each with its entry, but without messages that the selector does not take: that is told by
+/// their bytes where they stand. Batches and retries come in any case, for what they hold is elsewhere.
+pub(crate) async fn read_matching(
+    log: &LogReader,
+    state: &State,
+    entries: &[Entry],
+    view: RetryView,
+    selector: &Selector,
+) -> Vec<(Entry, Result<StoredMessage, ResolveError>)> {
+    const NOT_ITSELF: u16 = ENTRY_REFERENCE | ENTRY_BATCH | ENTRY_OF_BATCH;
+    if selector.takes_all() || entries.iter().any(|entry| entry.flags & NOT_ITSELF != 0) {
+        return entries.iter().copied().zip(read_entries(log, state, entries, view).await).collect();
+    }
+    let wants: Vec<(Lsn, u32)> = entries.iter().map(|entry| (entry.lsn, entry.len)).collect();
+    // What is damaged is told of when it is parsed.
+    let is_wanted = |_, payload: &[u8]| told_by(payload).is_none_or(|told| selector.matches(told));
+    let read = log.read_wanted(&wants, is_wanted).await;
+    let message =
+        |payload: Result<Bytes, ReadError>| payload.map_err(Into::into).and_then(|p| message_of(&p));
+    entries.iter().zip(read).filter_map(|(entry, payload)| Some((*entry, message(payload?)))).collect()
+}
+
+/// The properties in a message record's payload.
+fn told_by(payload: &[u8]) -> Option<&str> {
+    properties_in(payload.get(prefix_len(payload).ok()?..)?)
 }
 
 /// Reads one record's payload.

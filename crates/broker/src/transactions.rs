@@ -19,12 +19,8 @@ use model::properties::{
     TRANSACTION_PREPARED, UNIQUE_ID,
 };
 use model::record::{Placement, encode, encoded_len};
-use model::verbs::{
-    Publish, PublishError, PublishedMessage, SettleError, TransactionEnd, TransactionOutcome,
-};
-use model::{
-    GroupName, Lsn, NewMessage, Notice, Offset, Properties, QueueId, Session, StoredMessage, TopicName,
-};
+use model::verbs::{Publish, PublishError, SettleError, TransactionEnd, TransactionOutcome};
+use model::{GroupName, Lsn, NewMessage, Notice, Offset, Properties, QueueId, StoredMessage, TopicName};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -41,7 +37,7 @@ use crate::machine::transactions::{
     AskProducers, Check, Discarded, HALF_TOPIC, encode_from_half, message_of_half,
 };
 use crate::members::Members;
-use crate::publish::{FoundBy, KeySpace, published};
+use crate::publish::{FoundBy, KeySpace};
 use crate::resolve::read_record;
 use crate::timing::due_ms;
 
@@ -203,14 +199,15 @@ impl Target {
 }
 
 impl Broker {
-    /// Stores a half message. The queue offset of the answer is its number among half messages.
-    pub(crate) async fn publish_half(
+    /// What stores a half message, its bytes, and its unique id. The queue offset of the answer is its number
+    /// among half messages.
+    pub(crate) fn half_to_publish(
         &self,
-        session: &Session,
         request: Publish,
         topic: &Topic,
         queue: QueueId,
-    ) -> Result<PublishedMessage, PublishError> {
+        store_host: SocketAddr,
+    ) -> Result<(Command, usize, Option<String>), PublishError> {
         let Publish { messages, producer_group, .. } = request;
         let Ok([mut message]) = <[NewMessage; 1]>::try_from(messages) else {
             return Err(PublishError::Illegal("half messages cannot be sent in a batch".to_owned()));
@@ -228,27 +225,12 @@ impl Broker {
         drop(told);
         message.properties = marked;
         message.system_flags &= !flags::TRANSACTION_MASK;
-        let store_host = self.store_host(session);
         let bytes = encode_half(&message, store_host);
         let size = bytes.len();
         let space = KeySpace::of(&topic.config.name);
         let key = unique.as_deref().map_or(0, |id| half_hash(space.key(id)));
         let new = NewHalf { stream: topic.stream(queue), group, key, bytes, check_after_ms };
-        let placed = match self.propose(Command::PublishHalf(new), size).await? {
-            Outcome::Published(placed) => placed,
-            Outcome::Refused(Refusal::DiskFull { used_percent }) => {
-                return Err(PublishError::DiskFull { used_percent });
-            }
-            Outcome::Refused(Refusal::TooManyUndecided { max }) => {
-                let why = format!("{max} transactions are undecided already, the most allowed");
-                return Err(PublishError::Throttled(why));
-            }
-            other => return Err(Failed::unexpected(&other).into()),
-        };
-        let placed = placed.first().ok_or_else(|| PublishError::Internal("nothing was placed".to_owned()))?;
-        let mut entry = published(queue, store_host, *placed, unique);
-        entry.transaction_id = Some(entry.message_id.clone());
-        Ok(entry)
+        Ok((Command::PublishHalf(new), size, unique))
     }
 
     /// Ends a transaction as its producer says.

@@ -1,5 +1,7 @@
 //! The messaging verbs, guarded: what each touches, and nothing else.
 
+use std::pin::pin;
+
 use async_trait::async_trait;
 use model::lite::{LiteError, LiteSync};
 use model::verbs::{
@@ -31,7 +33,7 @@ impl<E: Engine> Messaging for Guarded<E> {
             self.count_sent(session, &request.topic, &request.messages)?;
             self.engine.publish(session, request).await
         };
-        self.call(session, Verb::Publish, leave, work).await
+        self.call(session, Verb::Publish, leave, pin!(work)).await
     }
 
     async fn receive(&self, session: &Session, mut request: Receive) -> Result<Received, ReceiveError> {
@@ -46,7 +48,7 @@ impl<E: Engine> Messaging for Guarded<E> {
             self.count_received(claims.as_ref(), lengths);
             Ok(received)
         };
-        self.call(session, Verb::Receive, leave, work).await
+        self.call(session, Verb::Receive, leave, pin!(work)).await
     }
 
     async fn fetch(&self, session: &Session, mut request: Fetch) -> Result<Fetched, FetchError> {
@@ -63,7 +65,7 @@ impl<E: Engine> Messaging for Guarded<E> {
             );
             Ok(fetched)
         };
-        self.call(session, Verb::Fetch, leave, work).await
+        self.call(session, Verb::Fetch, leave, pin!(work)).await
     }
 
     async fn ack(&self, session: &Session, receipts: Vec<Receipt>) -> Vec<Result<(), AckError>> {
@@ -154,7 +156,7 @@ impl<E: Engine> Messaging for Guarded<E> {
             }
             Ok(found)
         };
-        self.call(session, Verb::Query, leave, work).await
+        self.call(session, Verb::Query, leave, pin!(work)).await
     }
 
     async fn sync_lite(&self, session: &Session, request: LiteSync) -> Result<(), LiteError> {

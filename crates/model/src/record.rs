@@ -221,14 +221,24 @@ impl Cursor<'_> {
     }
 }
 
+/// The encoded properties of one record that fills `bytes` exactly; `None` if it is damaged. For who asks many
+/// records, most of which it does not take.
+#[must_use]
+pub fn properties_in(bytes: &[u8]) -> Option<&str> {
+    let layout = Layout::of(bytes).ok()?;
+    text_in(bytes, layout.properties_at, layout.properties_len)
+}
+
+fn text_in(bytes: &[u8], at: u32, len: u32) -> Option<&str> {
+    let part = bytes.get(at as usize..)?.get(..len as usize)?;
+    std::str::from_utf8(part).ok()
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "record sizes are checked to be below 2^31")]
-impl StoredMessage {
-    /// Reads the layout of one record that fills `bytes` exactly.
-    ///
-    /// # Errors
-    /// If the bytes are not one whole record with a UTF-8 topic and properties.
-    pub fn parse(bytes: Bytes) -> Result<Self, RecordError> {
-        let mut cursor = Cursor { bytes: &bytes, at: 0 };
+impl Layout {
+    /// Where the parts of a record stand that fills `bytes` exactly. Whether its texts are UTF-8 is not looked at.
+    fn of(bytes: &[u8]) -> Result<Self, RecordError> {
+        let mut cursor = Cursor { bytes, at: 0 };
         let said = cursor.uint(4, "length")? as usize;
         if said != bytes.len() {
             return Err(RecordError::Length { said, len: bytes.len() });
@@ -257,13 +267,10 @@ impl StoredMessage {
             return Err(RecordError::Range("properties length"));
         }
         let properties_at = cursor.skip(properties_len, "properties")?;
-        let text = |at: usize, len: usize| std::str::from_utf8(bytes.get(at..at + len).unwrap_or_default());
-        text(topic_at, topic_len).map_err(|_| RecordError::Text("topic"))?;
-        text(properties_at, properties_len).map_err(|_| RecordError::Text("properties"))?;
         if cursor.at != bytes.len() {
             return Err(RecordError::Length { said: cursor.at, len: bytes.len() });
         }
-        let layout = Layout {
+        Ok(Self {
             stored_ms_at: stored_ms_at as u32,
             body_at: body_at as u32,
             body_len: body_len as u32,
@@ -271,7 +278,21 @@ impl StoredMessage {
             topic_len: topic_len as u32,
             properties_at: properties_at as u32,
             properties_len: properties_len as u32,
-        };
+        })
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "record sizes are checked to be below 2^31")]
+impl StoredMessage {
+    /// Reads the layout of one record that fills `bytes` exactly.
+    ///
+    /// # Errors
+    /// If the bytes are not one whole record with a UTF-8 topic and properties.
+    pub fn parse(bytes: Bytes) -> Result<Self, RecordError> {
+        let layout = Layout::of(&bytes)?;
+        text_in(&bytes, layout.topic_at, layout.topic_len).ok_or(RecordError::Text("topic"))?;
+        text_in(&bytes, layout.properties_at, layout.properties_len)
+            .ok_or(RecordError::Text("properties"))?;
         Ok(Self { bytes, layout })
     }
 
@@ -287,8 +308,7 @@ impl StoredMessage {
     }
 
     fn text(&self, at: u32, len: u32) -> &str {
-        let part = self.bytes.get(at as usize..(at + len) as usize).unwrap_or_default();
-        std::str::from_utf8(part).unwrap_or_default()
+        text_in(&self.bytes, at, len).unwrap_or_default()
     }
 
     fn host(&self, at: usize, v6: bool) -> SocketAddr {
@@ -444,20 +464,27 @@ impl std::fmt::Debug for StoredMessage {
 /// The 4.x message id of the message at `lsn`: host, port and position in upper case hex.
 #[must_use]
 pub fn offset_id(store_host: SocketAddr, lsn: Lsn) -> String {
-    let mut bytes = Vec::with_capacity(28);
-    put_host(&mut bytes, canonical(store_host));
-    bytes.extend_from_slice(&lsn.get().to_be_bytes());
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(hex_digit(byte >> 4));
-        text.push(hex_digit(byte & 0xF));
-    }
+    let mut text = String::with_capacity(56);
+    push_offset_id(&mut text, store_host, lsn);
     text
 }
 
-/// One of 16 digits; made for every message that is sent.
-const fn hex_digit(nibble: u8) -> char {
-    (if nibble < 10 { b'0' + nibble } else { b'A' + nibble - 10 }) as char
+/// Appends what [`offset_id`] gives.
+pub fn push_offset_id(text: &mut String, store_host: SocketAddr, lsn: Lsn) {
+    let host = canonical(store_host);
+    match host.ip() {
+        IpAddr::V4(ip) => push_hex(text, ip.octets()),
+        IpAddr::V6(ip) => push_hex(text, ip.octets()),
+    }
+    push_hex(text, u32::from(host.port()).to_be_bytes());
+    push_hex(text, lsn.get().to_be_bytes());
+}
+
+/// Upper case; made for every message that is sent.
+fn push_hex<const N: usize>(text: &mut String, bytes: [u8; N]) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let pairs = bytes.map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xF)]]);
+    text.push_str(std::str::from_utf8(pairs.as_flattened()).unwrap_or_default());
 }
 
 /// The position in a 4.x message id.

@@ -5,6 +5,8 @@
 
 mod kinds;
 
+use std::net::SocketAddr;
+
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -14,6 +16,7 @@ use crate::lite::{LiteError, LiteSync};
 use crate::message::{Delivery, NewMessage, StoredMessage};
 use crate::names::{GroupName, TopicName};
 use crate::receipt::Receipt;
+use crate::record::offset_id;
 use crate::session::{Endpoint, Session};
 use crate::topic::TopicConfig;
 
@@ -99,14 +102,22 @@ pub struct PublishedMessage {
     pub offset: Offset,
     pub lsn: Lsn,
     pub stored_ms: i64,
-    /// The 4.x message id (store host and position).
-    pub offset_id: String,
+    /// The address that its 4.x message id leads back to.
+    pub store_host: SocketAddr,
     /// Unique id: the producer's own, else made by the engine.
     pub message_id: String,
     /// Set for half messages.
     pub transaction_id: Option<String>,
     /// Set for timed messages.
     pub recall_handle: Option<String>,
+}
+
+impl PublishedMessage {
+    /// The 4.x message id (store host and position).
+    #[must_use]
+    pub fn offset_id(&self) -> String {
+        offset_id(self.store_host, self.lsn)
+    }
 }
 
 #[derive(Debug, Clone, Error)]

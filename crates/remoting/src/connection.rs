@@ -11,7 +11,9 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::Share;
@@ -43,6 +45,22 @@ const ROOM_LOOK: Duration = Duration::from_millis(ROOM_LOOK_MS);
 /// Requests that are finished before others get their turn.
 const PUMP_MAX: usize = 256;
 
+/// A request that is worked on.
+struct Running {
+    work: BoxFuture<'static, Option<Command>>,
+    body_bytes: usize,
+    held: bool,
+}
+
+impl Future for Running {
+    type Output = Done;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Done> {
+        let (body_bytes, held) = (self.body_bytes, self.held);
+        self.work.as_mut().poll(context).map(|answer| Done { answer, body_bytes, held })
+    }
+}
+
 /// A finished request.
 struct Done {
     answer: Option<Command>,
@@ -68,7 +86,7 @@ struct Driver {
     waiting: Share,
     /// There is no room for the frame that is coming in.
     is_short: bool,
-    running: FuturesUnordered<BoxFuture<'static, Done>>,
+    running: FuturesUnordered<Running>,
     running_bytes: usize,
     held: usize,
     out: OutQueue,
@@ -290,8 +308,8 @@ impl Driver {
         let body_bytes = request.body.len();
         self.running_bytes += body_bytes;
         self.held += usize::from(held);
-        let work = handlers::handle(Arc::clone(&self.link), request);
-        self.running.push(work.map(move |answer| Done { answer, body_bytes, held }).boxed());
+        let work = handlers::handle(&self.link, request);
+        self.running.push(Running { work, body_bytes, held });
     }
 
     /// Starts what is new and takes what is finished, without waiting.

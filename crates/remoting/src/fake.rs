@@ -97,7 +97,7 @@ impl Messaging for Fake {
                 offset: stored.offset(),
                 lsn: stored.lsn(),
                 stored_ms: 5_000,
-                offset_id: stored.offset_id(),
+                store_host: stored.store_host(),
                 message_id: "UNIQ".to_owned(),
                 transaction_id: None,
                 recall_handle: None,
@@ -335,6 +335,6 @@ impl Bench {
     }
 
     pub(crate) async fn maybe(&self, request: Command) -> Option<Command> {
-        handlers::handle(Arc::clone(&self.link), request).await
+        handlers::handle(&self.link, request).await
     }
 }

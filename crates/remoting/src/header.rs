@@ -110,6 +110,14 @@ impl Fields {
         self.close(start, key.len());
     }
 
+    /// As [`Self::push`] of what `write` appends to the text.
+    pub(crate) fn push_written(&mut self, key: &str, write: impl FnOnce(&mut String)) {
+        let start = self.text.len();
+        self.text.push_str(key);
+        write(&mut self.text);
+        self.close(start, key.len());
+    }
+
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Display) -> Self {
         self.push(key, value);

@@ -15,8 +15,10 @@
 //! Invariants: commands are carried out in the order of the queue; a turn that finds the group
 //! taken is asked for again by the one who has it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::{Clock, Doors};
@@ -69,6 +71,17 @@ struct Shared<M: Machine> {
 /// Reaches a group. Cheap to clone.
 pub struct Handle<M: Machine> {
     shared: Arc<Shared<M>>,
+}
+
+/// A command that was handed in, until its answer comes.
+pub struct Proposed<M: Machine>(oneshot::Receiver<Result<M::Outcome, ProposeError>>);
+
+impl<M: Machine> Future for Proposed<M> {
+    type Output = Result<M::Outcome, ProposeError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or(Err(ProposeError::Stopping)))
+    }
 }
 
 impl<M: Machine> Clone for Handle<M> {
@@ -354,9 +367,17 @@ impl<M: Machine> Handle<M> {
     /// # Errors
     /// If too much waits already, or the group takes no writes.
     pub async fn propose(&self, command: M::Command, bytes: usize) -> Result<M::Outcome, ProposeError> {
+        self.hand_in(command, bytes)?.await
+    }
+
+    /// As [`Self::propose`], in two steps: what is returned only waits, and holds nothing of the command.
+    ///
+    /// # Errors
+    /// As [`Self::propose`], as far as known at once.
+    pub fn hand_in(&self, command: M::Command, bytes: usize) -> Result<Proposed<M>, ProposeError> {
         let (reply, answer) = oneshot::channel();
         self.submit(Submission { command, reply: Some(reply), bytes })?;
-        answer.await.unwrap_or(Err(ProposeError::Stopping))
+        Ok(Proposed(answer))
     }
 
     /// Proposes a command whose answer nobody waits for.

@@ -28,7 +28,7 @@ mod turns;
 pub mod verify;
 
 pub use config::{Flush, ReplicaConfig};
-pub use driver::{Handle, start};
+pub use driver::{Handle, Proposed, start};
 pub use error::{OpenError, ProposeError};
 pub use group::{Group, Submission};
 pub use machine::{ApplyError, Decision, Machine, Proposal};

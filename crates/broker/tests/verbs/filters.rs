@@ -57,6 +57,26 @@ async fn a_waiting_fetch_is_answered_by_a_match_alone() {
     }
 }
 
+/// As many as were asked for, if they stand within what one call looks at: not the first that are found.
+#[tokio::test]
+async fn a_fetch_goes_on_until_it_has_what_was_asked_for() {
+    let bench = bench().await;
+    let values: Vec<String> = (0..1_000).map(|n: u32| (n % 100).to_string()).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    send(&bench, &values).await;
+    for filter in [Filter::sql92("a > 98"), Filter::tag("99")] {
+        let few = Fetch { filter: filter.clone(), max_messages: 4, ..fetch_request(0) };
+        let answer = bench.fetch(few).await;
+        let offsets: Vec<u64> = answer.messages.iter().map(|message| message.offset().get()).collect();
+        assert_eq!(offsets, [99, 199, 299, 399], "{filter:?}");
+        assert!((400..=499).contains(&answer.next.get()), "{filter:?}: {}", answer.next);
+        let answer = fetch(&bench, answer.next.get(), filter.clone(), 0).await;
+        assert_eq!((answer.messages.len(), answer.next), (6, Offset(1_000)), "{filter:?}");
+        let narrow = Fetch { filter, max_bytes: 1, ..fetch_request(0) };
+        assert_eq!(bench.fetch(narrow).await.messages.len(), 1, "at least one");
+    }
+}
+
 #[tokio::test]
 async fn a_fetch_tells_of_what_it_passed() {
     let bench = bench().await;

@@ -181,7 +181,7 @@ async fn a_message_sent_twice_is_stored_once() {
             let again = send(&bench, message(b"again", &same)).await;
             assert_eq!((again.offset, again.lsn, again.queue), (first.offset, first.lsn, first.queue));
             assert_eq!(again.message_id, first.message_id, "{by}");
-            assert_eq!(again.offset_id, first.offset_id);
+            assert_eq!(again.offset_id(), first.offset_id());
             assert_eq!(max_offset(&bench).await, 1);
             bench.restart().await;
         }

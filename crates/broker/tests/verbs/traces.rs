@@ -91,7 +91,7 @@ async fn a_message_is_sent_delivered_extended_and_acked() {
         assert_eq!((life.topic.as_str(), life.queue, life.offset), ("t", 0, Some(0)));
         assert_eq!((life.kind.as_str(), life.tag.as_deref()), ("normal", Some("a")));
         assert_eq!(life.keys, ["k1", "k2"]);
-        assert_eq!(life.offset_message_id, sent.offset_id);
+        assert_eq!(life.offset_message_id, sent.offset_id());
         let delivered = &life.steps[2];
         assert_eq!(delivered.group.as_deref(), Some("g"));
         assert_eq!(delivered.client_id.as_deref(), Some("c"));
@@ -101,7 +101,7 @@ async fn a_message_is_sent_delivered_extended_and_acked() {
         assert_eq!(life.groups.first().map(|g| g.state), Some(GroupState::Done));
         assert_eq!(life.steps[0].client_address.as_deref(), Some("10.9.8.7:99"));
         // The same by the id that names its position, by its keys and by its time.
-        let by_offset = ask(&bench, of_id(&sent.offset_id)).await.expect("found");
+        let by_offset = ask(&bench, of_id(&sent.offset_id())).await.expect("found");
         assert_eq!(by_offset.messages.first().map(names), Some(names(&life)));
         let of_topic = MessageTraceRequest { topic: Some(topic("t")), ..MessageTraceRequest::default() };
         let by_key = MessageTraceRequest { key: Some("k2".to_owned()), ..of_topic.clone() };

@@ -159,7 +159,7 @@ fn refused(refusal: Refusal) -> SendResultEntry {
 fn stored(message: PublishedMessage) -> SendResultEntry {
     // Where the half message lies is all that is needed to end its transaction.
     let transaction_id = match message.transaction_id {
-        Some(_) => message.offset_id,
+        Some(_) => message.offset_id(),
         None => String::new(),
     };
     SendResultEntry {

@@ -98,7 +98,7 @@ impl Fake {
             offset: Offset(place),
             lsn,
             stored_ms: 0,
-            offset_id: record::offset_id(store_host(), lsn),
+            store_host: store_host(),
             message_id: get(properties::UNIQUE_ID).unwrap_or_default(),
             transaction_id: get(properties::TRANSACTION_PREPARED).map(|_| "inner".to_owned()),
             recall_handle: get(properties::TIMER_DELIVER_MS),

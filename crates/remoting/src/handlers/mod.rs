@@ -24,8 +24,11 @@ mod send_header;
 mod unregister;
 mod view_message;
 
+use std::future::ready;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use model::TopicName;
 use model::membership::{Member, Subscription};
 
@@ -76,22 +79,50 @@ pub(crate) const fn waits(request: i32) -> bool {
     )
 }
 
-/// Runs a request; `None` if it wants, or gets, no answer.
-pub(crate) async fn handle(link: Arc<Link>, request: Command) -> Option<Command> {
-    let outcome = match known(&link, &request) {
-        Ok(link) => operate(&link, &request).await,
-        Err(failure) => Err(failure),
+/// Begins a request; it is answered by `None` if it wants, or gets, no answer. Thousands may wait at once, so what
+/// waits is as small as it can be: sends, of which there are most, hold nothing of their request any more.
+pub(crate) fn handle(link: &Arc<Link>, request: Command) -> BoxFuture<'static, Option<Command>> {
+    let asked = Asked { code: request.code, opaque: request.opaque, is_oneway: request.is_oneway() };
+    let link = match known(link, &request) {
+        Ok(link) => link,
+        Err(failure) => return ready(asked.answered(link, Err(failure))).boxed(),
     };
-    if let Err(failure) = &outcome {
-        tracing::debug!(session = ?link.session, request = request.code, code = failure.code, remark = %failure.remark, "refused");
+    match send::at_once(&link, &request) {
+        Some(Ok(publish)) => async move {
+            let outcome = send::publish(&link, publish).await;
+            asked.answered(&link, outcome.map(Some))
+        }
+        .boxed(),
+        Some(Err(failure)) => ready(asked.answered(&link, Err(failure))).boxed(),
+        None => async move {
+            let outcome = operate(&link, &request).await;
+            asked.answered(&link, outcome)
+        }
+        .boxed(),
     }
-    if request.is_oneway() {
-        return None;
-    }
-    match outcome {
-        Ok(Some(answer)) => Some(Command { opaque: request.opaque, ..answer }),
-        Ok(None) => None,
-        Err(failure) => Some(refuse(request.opaque, failure)),
+}
+
+/// What of a request its answer needs.
+struct Asked {
+    code: i32,
+    opaque: i32,
+    is_oneway: bool,
+}
+
+impl Asked {
+    fn answered(self, link: &Link, outcome: Result<Option<Command>, Failure>) -> Option<Command> {
+        let Self { code, opaque, is_oneway } = self;
+        if let Err(failure) = &outcome {
+            tracing::debug!(session = ?link.session, request = code, code = failure.code, remark = %failure.remark, "refused");
+        }
+        if is_oneway {
+            return None;
+        }
+        match outcome {
+            Ok(Some(answer)) => Some(Command { opaque, ..answer }),
+            Ok(None) => None,
+            Err(failure) => Some(refuse(opaque, failure)),
+        }
     }
 }
 
@@ -106,41 +137,41 @@ fn known(link: &Arc<Link>, request: &Command) -> Result<Arc<Link>, Failure> {
     Ok(link.of_user(user))
 }
 
-/// The table of operations. Hot ones first; what it does not list is looked up among the
-/// operations of administrators.
+/// The table of operations. Hot ones first; others stand in memory of their own, so that what a request takes
+/// while it waits is what a hot one takes. What is not listed is looked up among the operations of administrators.
 async fn operate(link: &Arc<Link>, request: &Command) -> Result<Option<Command>, Failure> {
     match request.code {
-        code::SEND_MESSAGE | code::SEND_MESSAGE_V2 => send::send(link, request).await,
-        code::SEND_BATCH_MESSAGE => batch::send(link, request).await,
+        code::SEND_MESSAGE | code::SEND_MESSAGE_V2 => Box::pin(send::send(link, request)).await,
+        code::SEND_BATCH_MESSAGE => Box::pin(batch::send(link, request)).await,
         code::PULL_MESSAGE | code::LITE_PULL_MESSAGE => pull::pull(link, request).await,
-        code::POP_MESSAGE => pop::pop(link, request).await,
+        code::POP_MESSAGE => Box::pin(pop::pop(link, request)).await,
         code::ACK_MESSAGE => ack::ack(link, request).await,
-        code::BATCH_ACK_MESSAGE => ack::ack_batch(link, request).await,
-        code::CHANGE_MESSAGE_INVISIBLETIME => change_invisible::change(link, request).await,
+        code::BATCH_ACK_MESSAGE => Box::pin(ack::ack_batch(link, request)).await,
+        code::CHANGE_MESSAGE_INVISIBLETIME => Box::pin(change_invisible::change(link, request)).await,
         code::POP_LITE_MESSAGE => Box::pin(lite::pop(link, request)).await,
-        code::LITE_SUBSCRIPTION_CTL => lite::control(link, request).await,
+        code::LITE_SUBSCRIPTION_CTL => Box::pin(lite::control(link, request)).await,
         code::NOTIFICATION => Box::pin(notification::notification(link, request)).await,
         code::UPDATE_CONSUMER_OFFSET => offset::update(link, request).await,
-        code::QUERY_CONSUMER_OFFSET => offset::query(link, request).await,
-        code::SEARCH_OFFSET_BY_TIMESTAMP => offset::by_time(link, request).await,
-        code::GET_MAX_OFFSET => offset::max(link, request).await,
-        code::GET_MIN_OFFSET => offset::min(link, request).await,
-        code::GET_EARLIEST_MSG_STORETIME => offset::earliest_time(link, request).await,
-        code::CONSUMER_SEND_MSG_BACK => send_back::send_back(link, request).await,
+        code::QUERY_CONSUMER_OFFSET => Box::pin(offset::query(link, request)).await,
+        code::SEARCH_OFFSET_BY_TIMESTAMP => Box::pin(offset::by_time(link, request)).await,
+        code::GET_MAX_OFFSET => Box::pin(offset::max(link, request)).await,
+        code::GET_MIN_OFFSET => Box::pin(offset::min(link, request)).await,
+        code::GET_EARLIEST_MSG_STORETIME => Box::pin(offset::earliest_time(link, request)).await,
+        code::CONSUMER_SEND_MSG_BACK => Box::pin(send_back::send_back(link, request)).await,
         code::END_TRANSACTION => return end_transaction::end(link, request).await,
         code::SEND_REPLY_MESSAGE | code::SEND_REPLY_MESSAGE_V2 => Box::pin(reply::reply(link, request)).await,
-        code::RECALL_MESSAGE => recall::recall(link, request).await,
-        code::HEART_BEAT => heartbeat::heartbeat(link, request).await,
-        code::UNREGISTER_CLIENT => unregister::unregister(link, request).await,
-        code::CHECK_CLIENT_CONFIG => check_client::check(link, request).await,
-        code::GET_CONSUMER_LIST_BY_GROUP => consumer_list::list(link, request).await,
-        code::LOCK_BATCH_MQ => lock::lock(link, request).await,
-        code::UNLOCK_BATCH_MQ => lock::unlock(link, request).await,
-        code::QUERY_ASSIGNMENT => assignment::query(link, request).await,
-        code::SET_MESSAGE_REQUEST_MODE => assignment::set_mode(link, request).await,
-        code::GET_ROUTEINFO_BY_TOPIC => route::route(link, request).await,
-        code::VIEW_MESSAGE_BY_ID => view_message::view(link, request).await,
-        code::QUERY_MESSAGE => query_message::query(link, request).await,
+        code::RECALL_MESSAGE => Box::pin(recall::recall(link, request)).await,
+        code::HEART_BEAT => Box::pin(heartbeat::heartbeat(link, request)).await,
+        code::UNREGISTER_CLIENT => Box::pin(unregister::unregister(link, request)).await,
+        code::CHECK_CLIENT_CONFIG => Box::pin(check_client::check(link, request)).await,
+        code::GET_CONSUMER_LIST_BY_GROUP => Box::pin(consumer_list::list(link, request)).await,
+        code::LOCK_BATCH_MQ => Box::pin(lock::lock(link, request)).await,
+        code::UNLOCK_BATCH_MQ => Box::pin(lock::unlock(link, request)).await,
+        code::QUERY_ASSIGNMENT => Box::pin(assignment::query(link, request)).await,
+        code::SET_MESSAGE_REQUEST_MODE => Box::pin(assignment::set_mode(link, request)).await,
+        code::GET_ROUTEINFO_BY_TOPIC => Box::pin(route::route(link, request)).await,
+        code::VIEW_MESSAGE_BY_ID => Box::pin(view_message::view(link, request)).await,
+        code::QUERY_MESSAGE => Box::pin(query_message::query(link, request)).await,
         _ => Box::pin(admin::operate(link, request)).await,
     }
     .map(Some)

@@ -10,8 +10,7 @@ use model::message::NewMessage;
 use model::verbs::{AutoCreate, Publish, QueueChoice};
 use model::{GroupName, Properties, Session, TopicName, properties};
 
-use crate::code::VERSION_SENDS_MAX_RECONSUME_TIMES;
-use crate::code::response;
+use crate::code::{VERSION_SENDS_MAX_RECONSUME_TIMES, request as code, response};
 use crate::error::Failure;
 use crate::frame::Command;
 use crate::link::Link;
@@ -19,6 +18,25 @@ use crate::link::Link;
 use super::send_header::{self, SendHeader};
 use super::{Answer, batch};
 
+/// What most sends ask for, which is told without waiting; `None` for other requests.
+pub(super) fn at_once(link: &Link, request: &Command) -> Option<Result<Publish, Failure>> {
+    if !matches!(request.code, code::SEND_MESSAGE | code::SEND_MESSAGE_V2) {
+        return None;
+    }
+    let header = SendHeader::read(&request.fields);
+    if header.is_batch() || header.is_to_retry_topic() || wants_cluster(header.properties) {
+        return None;
+    }
+    let publish = || header.publish(header.topic()?, vec![header.message(link, request)?]);
+    Some(publish())
+}
+
+pub(super) async fn publish(link: &Link, publish: Publish) -> Answer {
+    let published = link.engine().publish(&link.session, publish).await?;
+    Ok(send_header::answer(&published.entries))
+}
+
+/// All other sends.
 pub(super) async fn send(link: &Arc<Link>, request: &Command) -> Answer {
     let header = SendHeader::read(&request.fields);
     if header.is_batch() {
@@ -26,26 +44,23 @@ pub(super) async fn send(link: &Arc<Link>, request: &Command) -> Answer {
     }
     let topic = header.topic()?;
     let mut message = header.message(link, request)?;
-    name_cluster(link, &mut message).await?;
-    let publish = if topic.is_retry() {
-        Box::pin(given_back(link, request, &header, topic, message)).await?
+    if wants_cluster(message.properties.as_encoded()) {
+        let cluster = link.server.node().await?.cluster.as_str();
+        message.properties.push(properties::CLUSTER, cluster);
+    }
+    let wanted = if topic.is_retry() {
+        given_back(link, request, &header, topic, message).await?
     } else {
         header.publish(topic, vec![message])?
     };
-    let published = link.engine().publish(&link.session, publish).await?;
-    Ok(send_header::answer(&published.entries))
+    publish(link, wanted).await
 }
 
 /// A request that wants a reply tells its consumer the cluster, whose name is part of the
 /// reply topic's name (`MessageUtil.createReplyMessage`).
-async fn name_cluster(link: &Link, message: &mut NewMessage) -> Result<(), Failure> {
-    if message.properties.get(properties::REPLY_TO_CLIENT).is_some()
-        && message.properties.get(properties::CLUSTER).is_none()
-    {
-        let cluster = link.server.node().await?.cluster.as_str();
-        message.properties.push(properties::CLUSTER, cluster);
-    }
-    Ok(())
+fn wants_cluster(encoded: &str) -> bool {
+    properties::get(encoded, properties::REPLY_TO_CLIENT).is_some()
+        && properties::get(encoded, properties::CLUSTER).is_none()
 }
 
 /// To the retry topic, or to the dead letters.

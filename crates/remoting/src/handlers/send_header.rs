@@ -3,6 +3,8 @@
 
 use model::limits::PROPERTIES_BYTES_MAX;
 use model::message::NewMessage;
+use model::names::RETRY_PREFIX;
+use model::record::push_offset_id;
 use model::verbs::{AutoCreate, Publish, PublishedMessage, QueueChoice};
 use model::{GroupName, Properties, QueueId, TopicName, properties};
 
@@ -54,6 +56,10 @@ impl<'a> SendHeader<'a> {
 
     pub(super) fn topic(&self) -> Result<TopicName, Failure> {
         Ok(TopicName::new(self.topic.ok_or_else(|| Failure::missing("topic"))?)?)
+    }
+
+    pub(super) fn is_to_retry_topic(&self) -> bool {
+        self.topic.is_some_and(|name| name.starts_with(RETRY_PREFIX))
     }
 
     pub(super) fn is_batch(&self) -> bool {
@@ -149,13 +155,14 @@ fn number<T: std::str::FromStr + Default>(field: &str, text: Option<&str>) -> Re
 pub(super) fn answer(stored: &[PublishedMessage]) -> Command {
     let mut fields = Fields::with_capacity(192 + stored.len() * 33, 8);
     if let Some(first) = stored.first() {
-        match stored {
-            [one] => fields.push_text("msgId", &one.offset_id),
-            many => {
-                let ids: Vec<&str> = many.iter().map(|one| one.offset_id.as_str()).collect();
-                fields.push_text("msgId", &ids.join(","));
+        fields.push_written("msgId", |text| {
+            for (n, one) in stored.iter().enumerate() {
+                if n > 0 {
+                    text.push(',');
+                }
+                push_offset_id(text, one.store_host, one.lsn);
             }
-        }
+        });
         fields.push_number("queueId", first.queue.get());
         fields.push_number("queueOffset", first.offset.get());
         fields.push_text("transactionId", first.transaction_id.as_deref().unwrap_or(&first.message_id));

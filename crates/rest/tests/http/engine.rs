@@ -47,7 +47,7 @@ impl Messaging for Fake {
                 offset: message.offset(),
                 lsn: message.lsn(),
                 stored_ms: message.stored_ms(),
-                offset_id: message.offset_id(),
+                store_host: message.store_host(),
                 message_id: message.offset_id(),
                 transaction_id: None,
                 recall_handle: None,

@@ -15,6 +15,7 @@ use super::frame::{
 };
 use super::shared::{LogShared, Patience, Record};
 use super::space::SpaceRules;
+use super::tail::Part;
 use super::walk::walk;
 use crate::config::StoreConfig;
 use crate::error::{IoFault, ReadError};
@@ -31,6 +32,9 @@ impl std::fmt::Debug for LogReader {
         write!(f, "LogReader({}..{})", self.start(), self.end())
     }
 }
+
+/// Wants that are looked for under one lock of the newest frames: the owner waits for it with its next one.
+const WANTS_PER_LOCK: usize = 64;
 
 /// Index in the caller's list, position, length.
 type Want = (usize, Lsn, u32);
@@ -109,34 +113,52 @@ impl LogReader {
     /// Reads many payloads; `out` gets one result per want, in order. Never blocks the caller's
     /// thread on the disk.
     pub async fn read_many(&self, wants: &[(Lsn, u32)], out: &mut Vec<Result<Bytes, ReadError>>) {
-        let first = out.len();
+        out.extend(self.read_wanted(wants, |_, _| true).await.into_iter().flatten());
+    }
+
+    /// As [`Self::read_many`], but only those that `is_wanted` by their place in the list and their payload. That
+    /// is looked at where it stands, so that what is not wanted (`None`) is neither copied nor held.
+    pub async fn read_wanted(
+        &self,
+        wants: &[(Lsn, u32)],
+        is_wanted: impl Fn(usize, &[u8]) -> bool,
+    ) -> Vec<Option<Result<Bytes, ReadError>>> {
+        let mut out = Vec::with_capacity(wants.len());
         let mut cold: Vec<Want> = Vec::new();
-        self.shared.tail.payloads(wants, |i, (lsn, len), payload| {
-            out.push(payload.ok_or_else(|| {
-                cold.push((i, lsn, len));
-                pool_ended()
-            }));
-        });
+        for some in wants.chunks(WANTS_PER_LOCK) {
+            self.shared.tail.payloads(some, |(lsn, len), payload| {
+                let i = out.len();
+                out.push(match payload {
+                    Some(payload) => is_wanted(i, payload.bytes()).then(|| Ok(payload.share())),
+                    None => {
+                        cold.push((i, lsn, len));
+                        Some(Err(pool_ended()))
+                    }
+                });
+            });
+        }
         if cold.is_empty() {
-            return;
+            return out;
         }
         cold.sort_unstable_by_key(|(_, lsn, _)| *lsn);
         let waiting = {
             let mut reading = ColdReading::new(&self.shared, Patience::Now);
             let read = |(i, lsn, len): &Want| {
                 let payload = reading.payload(*lsn, *len)?;
-                out[first + i] = Ok(payload);
+                out[*i] = is_wanted(*i, payload.bytes()).then(|| Ok(payload.share()));
                 Some(())
             };
             let done = cold.iter().map_while(read).count();
             cold.split_off(done)
         };
         if waiting.is_empty() {
-            return;
+            return out;
         }
         for (i, result) in self.read_waiting(waiting).await {
-            out[first + i] = result;
+            let is_out = result.as_ref().is_ok_and(|payload| !is_wanted(i, payload));
+            out[i] = if is_out { None } else { Some(result) };
         }
+        out
     }
 
     /// By a task of its own: who asked may not be polled for long (a client that takes nothing), and
@@ -216,7 +238,7 @@ async fn read_in_turn(shared: &Arc<LogShared>, wants: Vec<Want>) -> Option<Arc<U
         let mut reading = ColdReading::new(&pool, Patience::Wait);
         let read = |(i, lsn, len): Want| {
             // What is not as it should be in a block is read by itself, which tells why.
-            let payload = reading.payload(lsn, len).map(Ok);
+            let payload = reading.payload(lsn, len).map(|part| Ok(part.share()));
             (i, payload.unwrap_or_else(|| pool.read_cold(lsn, len).map(|r| r.payload)))
         };
         *slot.lock() = wants.into_iter().map(read).collect();
@@ -261,33 +283,38 @@ impl<'a> ColdReading<'a> {
 
     /// The payload of a record of a known length that stands well in the log; `None` if that cannot
     /// be told without more patience, or without a read of its own.
-    fn payload(&mut self, lsn: Lsn, len: u32) -> Option<Bytes> {
+    fn payload(&mut self, lsn: Lsn, len: u32) -> Option<Part<'_>> {
         let len = len as usize;
         if !(RECORD_HEADER_BYTES..=COLD_BLOCK_BYTES).contains(&len) || lsn < self.shared.start() {
             return None;
         }
-        let record = match self.within_block(lsn, len) {
-            Some(record) => record,
-            None => self.read(lsn, len)?,
-        };
-        check_record(&record, lsn).ok()?;
-        Some(record.slice(RECORD_HEADER_BYTES..))
-    }
-
-    fn within_block(&self, lsn: Lsn, len: usize) -> Option<Bytes> {
+        if !self.holds(lsn, len) {
+            self.read(lsn, len)?;
+        }
         let (from, bytes) = self.block.as_ref()?;
         let at = usize::try_from(lsn.get().checked_sub(from.get())?).ok()?;
-        (at + len <= bytes.len()).then(|| bytes.slice(at..at + len))
+        check_record(bytes.get(at..at + len)?, lsn).ok()?;
+        Part::of(bytes, at + RECORD_HEADER_BYTES..at + len)
     }
 
-    fn read(&mut self, lsn: Lsn, len: usize) -> Option<Bytes> {
+    fn holds(&self, lsn: Lsn, len: usize) -> bool {
+        let place = |(from, bytes): &(Lsn, Bytes)| {
+            let at = lsn.get().checked_sub(from.get())?;
+            Some(usize::try_from(at).ok()? + len <= bytes.len())
+        };
+        self.block.as_ref().and_then(place).unwrap_or(false)
+    }
+
+    /// Makes the bytes of a record the current block, or a part of it.
+    fn read(&mut self, lsn: Lsn, len: usize) -> Option<()> {
         let (from, block_len) = self.shared.block_of(lsn)?;
         let wanted = usize::try_from(lsn.get() - from.get()).ok()? + len;
         if wanted > block_len {
             // It goes on in the next block.
             let mut bytes = vec![0; len];
             let is_read = self.shared.pread_into(lsn, &mut bytes, self.patience).ok()?;
-            return is_read.then(|| Bytes::from(bytes));
+            self.block = is_read.then(|| (lsn, Bytes::from(bytes)));
+            return self.block.as_ref().map(|_| ());
         }
         let block = match self.shared.blocks.get(from, wanted) {
             Some(block) => block,
@@ -300,6 +327,6 @@ impl<'a> ColdReading<'a> {
             }
         };
         self.block = Some((from, block));
-        self.within_block(lsn, len)
+        Some(())
     }
 }

@@ -38,7 +38,8 @@ impl Cached {
         self.lsn <= lsn && lsn < self.end()
     }
 
-    fn record(&self, lsn: Lsn, len: u32) -> Option<CachedRecord> {
+    /// The kind of a record, and where its payload stands.
+    fn record(&self, lsn: Lsn, len: u32) -> Option<(u8, Part<'_>)> {
         let at = usize::try_from(lsn.get() - self.lsn.get()).ok().filter(|at| *at >= FRAME_HEADER_BYTES)?;
         let rest = self.bytes.get(at..)?;
         let header = decode_record_header(rest, rest.len() as u64)?;
@@ -48,12 +49,34 @@ impl Cached {
         } else if header.len != len {
             return None;
         }
-        let payload = self.bytes.slice(at + RECORD_HEADER_BYTES..at + header.len as usize);
-        Some(CachedRecord { kind: header.kind, payload })
+        let payload = Part::of(&self.bytes, at + RECORD_HEADER_BYTES..at + header.len as usize)?;
+        Some((header.kind, payload))
     }
 
     fn chain(&self) -> Option<Chain> {
         FrameHeader::decode(&self.bytes).map(|h| Chain { crc: h.crc, epoch: h.epoch })
+    }
+}
+
+/// A part of a buffer that others read too: looked at where it stands, or shared.
+#[derive(Debug, Clone)]
+pub(super) struct Part<'a> {
+    whole: &'a Bytes,
+    range: std::ops::Range<usize>,
+}
+
+impl<'a> Part<'a> {
+    /// `None` if it reaches beyond the whole.
+    pub(super) fn of(whole: &'a Bytes, range: std::ops::Range<usize>) -> Option<Self> {
+        whole.get(range.clone()).map(|_| Self { whole, range })
+    }
+
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.whole.get(self.range.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn share(&self) -> Bytes {
+        self.whole.slice(self.range.clone())
     }
 }
 
@@ -191,22 +214,19 @@ impl TailCache {
     }
 
     pub(super) fn record(&self, lsn: Lsn, len: u32) -> Option<CachedRecord> {
-        self.find(lsn)?.record(lsn, len)
+        let frame = self.find(lsn)?;
+        frame.record(lsn, len).map(|(kind, payload)| CachedRecord { kind, payload: payload.share() })
     }
 
     /// Hands each want to `each`, with its payload if it is in memory.
-    pub(super) fn payloads(
-        &self,
-        wants: &[(Lsn, u32)],
-        mut each: impl FnMut(usize, (Lsn, u32), Option<Bytes>),
-    ) {
+    pub(super) fn payloads(&self, wants: &[(Lsn, u32)], mut each: impl FnMut((Lsn, u32), Option<Part<'_>>)) {
         let frames = self.frames.read();
         // Those that are wanted together often stand together.
         let mut last: Option<&Cached> = None;
-        for (i, (lsn, len)) in wants.iter().enumerate() {
+        for (lsn, len) in wants {
             last = last.filter(|frame| frame.holds(*lsn)).or_else(|| frames.find(*lsn));
             let record = last.and_then(|frame| frame.record(*lsn, *len));
-            each(i, (*lsn, *len), record.map(|record| record.payload));
+            each((*lsn, *len), record.map(|(_, payload)| payload));
         }
     }
 

@@ -107,6 +107,24 @@ async fn many_are_read_at_once_in_order() {
     assert_eq!(got, wanted);
 }
 
+/// Whether a record comes from memory, from the disk at once, or from the pool.
+#[tokio::test]
+async fn what_is_not_wanted_is_left_where_it_stands() {
+    let disk = Arc::new(TestDisk::default());
+    let mut store = open(&disk);
+    let all = numbered(300);
+    let wants: Vec<(Lsn, u32)> =
+        all.iter().map(|p| (put(&mut store, p).expect("append"), p.len() as u32 + 12)).collect();
+    let reader = store.log.reader();
+    assert!(reader.cached(wants[0].0, 0).is_none() && reader.cached(wants[299].0, 0).is_some());
+    let read = reader.read_wanted(&wants, |i, payload| payload == all[i] && i % 3 == 1).await;
+    assert_eq!(read.len(), all.len());
+    for (i, payload) in read.into_iter().enumerate() {
+        let expected = (i % 3 == 1).then(|| all[i].clone());
+        assert_eq!(payload.map(|read| read.expect("read").to_vec()), expected, "{i}");
+    }
+}
+
 /// A reader whose client takes nothing is not polled: it must not hold what others wait for.
 #[tokio::test]
 async fn a_reader_that_is_left_alone_holds_nobody_up() {
