@@ -349,6 +349,10 @@ impl<M: Machine> Group<M> {
         if self.machine.next_due_ms(now_ms).is_some_and(|due| due <= now_ms) {
             self.tick_machine(now_ms);
         }
+        if self.fenced.is_some() {
+            // What the machine placed is not in the log: to commit what is would tell it otherwise.
+            return;
+        }
         if self.is_flush_due(now_ms) {
             match self.flush(now_ms) {
                 Ok(()) => self.set_commit(self.store.log.end()),
@@ -579,6 +583,7 @@ impl<M: Machine> Group<M> {
             "the log takes no writes any more; restart the node once the cause is mended"
         );
         self.metrics.fenced();
+        self.store.log.prepare_cancel();
         self.fenced = Some(reason.to_owned());
         let waiting = self.waiting.drain(..).chain(self.soft.drain(..));
         for (reply, _) in waiting {

@@ -46,7 +46,7 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             segment_bytes: 128 << 20,
-            tail_cache_bytes: 64 << 20,
+            tail_cache_bytes: 32 << 20,
             retention_ms: Some(72 * 3_600_000),
             retention_bytes: None,
             checkpoint_bytes: 64 << 20,

@@ -1,5 +1,7 @@
 //! All limits of the store, each with its reason.
 
+use std::time::Duration;
+
 /// A frame larger than this is refused at append and taken for garbage by every decoder, so that
 /// a damaged length cannot make a reader allocate without bound.
 pub const FRAME_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -30,8 +32,12 @@ pub const OPEN_SEGMENTS_MAX: usize = 128;
 /// Trimmed segments kept for reuse: one to roll into, one in reserve for a full disk.
 pub const SPARE_SEGMENTS_MAX: usize = 2;
 /// The next segment is prepared once this much was appended since the log was opened: who writes less does not
-/// need it, and is not to pay for a whole segment.
-pub const PREPARE_AFTER_BYTES: u64 = 1024 * 1024;
+/// need it.
+pub const PREPARE_AFTER_BYTES: u64 = 128 * 1024;
+/// Least length of a prepared segment (the most is `segment_bytes`): each begins with a sync of the folder.
+pub const PREPARE_BYTES_MIN: u64 = 4 * 1024 * 1024;
+/// After each step of a preparation its thread waits as long as the step took, at most this.
+pub const PREPARE_PAUSE_MAX: Duration = Duration::from_millis(20);
 /// No segment is prepared unless the disk has room for so many.
 pub const PREPARE_ROOM_SEGMENTS: u64 = 4;
 /// Streams of which the rest of a chunk is kept after a read (12 KiB each).

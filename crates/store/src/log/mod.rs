@@ -250,8 +250,8 @@ impl Log {
         let lsn = self.end();
         let mut base = self.shared.segments.load().last().base;
         let used = lsn.get() - base.get();
-        let is_full = used + frame.len() as u64 > self.config.segment_bytes;
-        if used > 0 && (is_full || self.ahead.wants_roll()) {
+        let needed = used + frame.len() as u64;
+        if used > 0 && (needed > self.config.segment_bytes || self.ahead.wants_roll(needed)) {
             self.roll(lsn)?;
             base = lsn;
         }
@@ -311,7 +311,7 @@ impl Log {
         let segments = self.shared.segments.load_full();
         let last = segments.last();
         self.cut_spare_bytes(base)?;
-        let (file, is_prepared) = match self.new_segment_file(base) {
+        let (file, prepared_bytes) = match self.new_segment_file(base) {
             Ok(made) => made,
             Err(fault) => return Err(self.undo_roll(base, &fault)),
         };
@@ -320,7 +320,7 @@ impl Log {
         list.push(Arc::new(Segment::new(&self.shared.dir, base, Some(Arc::clone(&file)))));
         self.shared.segments.store(Arc::new(Segments { list }));
         self.active = file;
-        self.ahead.on_rolled(is_prepared);
+        self.ahead.on_rolled(prepared_bytes);
         Ok(())
     }
 
@@ -338,15 +338,17 @@ impl Log {
         LogError::DiskFull
     }
 
-    /// Takes the prepared file, or another spare, or makes one; tells whether it is prepared. A spare also helps
-    /// when making one fails for lack of space.
-    fn new_segment_file(&mut self, base: Lsn) -> Result<(Arc<dyn DiskFile>, bool), IoFault> {
+    /// Takes the prepared file, or another spare, or makes one; tells how much of it is prepared. A spare also
+    /// helps when making one fails for lack of space.
+    fn new_segment_file(&mut self, base: Lsn) -> Result<(Arc<dyn DiskFile>, u64), IoFault> {
         let (disk, dir) = (&self.shared.doors.disk, &self.shared.dir);
         let path = dir.join(segment_name(base));
         let io = |e: std::io::Error| IoFault::at(&path, &e);
-        let prepared = self.ahead.take();
-        let is_prepared = prepared.is_some();
-        let file = match prepared.or_else(|| self.spares.pop()) {
+        let (spare, prepared_bytes) = match self.ahead.take() {
+            Some(prepared) => (Some(prepared.name), prepared.bytes),
+            None => (self.spares.pop(), 0),
+        };
+        let file = match spare {
             Some(spare) => {
                 disk.rename(&dir.join(spare), &path).map_err(io)?;
                 disk.open(&path, OpenMode::ReadWrite).map_err(io)?
@@ -354,7 +356,7 @@ impl Log {
             None => disk.open(&path, OpenMode::CreateNew).map_err(io)?,
         };
         disk.sync_dir(dir).map_err(io)?;
-        Ok((file, is_prepared))
+        Ok((file, prepared_bytes))
     }
 }
 

@@ -9,53 +9,58 @@
 //! ```text
 //! prepare_begin -> PrepareJob::run (any thread) -> prepare_finish -> the next roll takes the file
 //! ```
-//! A segment that is not prepared is left early, once the next one is ready. Its spare bytes are cut off when
-//! a segment is sealed, and when the log is closed.
+//! A segment is left where its prepared part ends (which is at once, if it has none), once the next one
+//! is ready; the more was written since the start, the longer is that one. Spare bytes are cut off when a segment is
+//! sealed, and when the log is closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base::{DiskFile, OpenMode};
+use base::OpenMode;
 use model::Lsn;
 
 use super::Log;
 use super::segments::{is_spare_name, prepared_name};
 use super::shared::LogShared;
 use crate::error::{IoFault, LogError};
-use crate::limits::{PREPARE_AFTER_BYTES, PREPARE_ROOM_SEGMENTS, SCAN_BYTES};
+use crate::limits::{
+    PREPARE_AFTER_BYTES, PREPARE_BYTES_MIN, PREPARE_PAUSE_MAX, PREPARE_ROOM_SEGMENTS, SCAN_BYTES,
+};
 
 /// What the log's owner knows of the next segment.
 #[derive(Default)]
 pub(super) struct Ahead {
     /// The file that the next segment takes.
-    ready: Option<String>,
+    ready: Option<Prepared>,
     /// Ends the job under way.
     under_way: Option<Arc<AtomicBool>>,
-    /// The last segment was prepared.
-    is_used: bool,
+    /// As much of the last segment was prepared.
+    prepared_bytes: u64,
     /// A job has failed; not tried again before the next segment.
     has_failed: bool,
-    /// Appended to the last segment by this process.
+    /// Appended to the last segment by this process, and to all segments.
     appended: u64,
+    appended_in_all: u64,
 }
 
 impl Ahead {
     pub(super) fn on_appended(&mut self, bytes: usize) {
         self.appended = self.appended.saturating_add(bytes as u64);
+        self.appended_in_all = self.appended_in_all.saturating_add(bytes as u64);
     }
 
-    /// The last segment is to be left before it is full.
-    pub(super) fn wants_roll(&self) -> bool {
-        self.ready.is_some() && !self.is_used
+    /// The last segment is to be left before it is `bytes` long: only the next one has as much prepared.
+    pub(super) const fn wants_roll(&self, bytes: u64) -> bool {
+        self.ready.is_some() && bytes > self.prepared_bytes
     }
 
-    /// The file that the next segment takes, if there is one.
-    pub(super) fn take(&mut self) -> Option<String> {
+    /// What the next segment takes, if there is something.
+    pub(super) const fn take(&mut self) -> Option<Prepared> {
         self.ready.take()
     }
 
-    pub(super) fn on_rolled(&mut self, is_prepared: bool) {
-        self.is_used = is_prepared;
+    pub(super) const fn on_rolled(&mut self, prepared_bytes: u64) {
+        self.prepared_bytes = prepared_bytes;
         self.has_failed = false;
         self.appended = 0;
     }
@@ -81,7 +86,8 @@ pub struct PrepareJob {
 #[derive(Debug)]
 #[must_use]
 pub struct Prepared {
-    name: String,
+    pub(super) name: String,
+    pub(super) bytes: u64,
 }
 
 impl std::fmt::Debug for PrepareJob {
@@ -101,7 +107,7 @@ impl PrepareJob {
             LogError::Io(IoFault::at(&path, &error))
         })?;
         self.shared.metrics.segment_prepared(self.shared.doors.clock.monotonic().saturating_sub(before));
-        Ok(is_whole.then_some(Prepared { name: self.name }))
+        Ok(is_whole.then_some(Prepared { name: self.name, bytes: self.bytes }))
     }
 
     fn fill(&self) -> std::io::Result<bool> {
@@ -110,16 +116,21 @@ impl PrepareJob {
         let mode = if disk.exists(&path) { OpenMode::ReadWrite } else { OpenMode::CreateNew };
         let file = disk.open(&path, mode)?;
         let zeros = vec![0; SCAN_BYTES];
+        let clock = &self.shared.doors.clock;
         let mut at = 0;
         while at < self.bytes {
             if self.is_cancelled.load(Ordering::Relaxed) {
                 return Ok(false);
             }
+            let before = clock.monotonic();
             let len = usize::try_from(self.bytes - at).unwrap_or(SCAN_BYTES).min(SCAN_BYTES);
             file.write_at(zeros.get(..len).unwrap_or_default(), at)?;
             at += len as u64;
-            // A flush of the log must not find much of this to write.
+            // A flush of the log must not find much of this to write, and is to have the disk half of the time.
             file.sync()?;
+            if at < self.bytes {
+                std::thread::park_timeout(clock.monotonic().saturating_sub(before).min(PREPARE_PAUSE_MAX));
+            }
         }
         file.set_len(self.bytes)?;
         file.sync()?;
@@ -132,9 +143,14 @@ impl Log {
     /// The next segment, if it is time to prepare it. Hand what becomes of it to [`Log::prepare_finish`].
     /// Only worth it where answers wait for a flush.
     pub fn prepare_begin(&mut self) -> Option<PrepareJob> {
-        let bytes = self.config.segment_bytes;
-        // A node that writes little needs none. A prepared segment has time until it is nearly full.
-        let due = if self.ahead.is_used { bytes / 4 } else { PREPARE_AFTER_BYTES.min(bytes / 4) };
+        let whole = self.config.segment_bytes;
+        // A node that writes little needs none, and one that has not written much yet no whole segment.
+        let bytes = self.ahead.appended_in_all.saturating_mul(2).max(PREPARE_BYTES_MIN).min(whole);
+        let due = match self.ahead.prepared_bytes {
+            0 => PREPARE_AFTER_BYTES.min(whole / 4),
+            // The first three quarters of it are time enough for the next.
+            prepared => prepared / 4,
+        };
         let is_wanted = self.config.prepare_segments
             && self.ahead.ready.is_none()
             && self.ahead.under_way.is_none()
@@ -144,7 +160,7 @@ impl Log {
             return None;
         }
         let space = self.shared.doors.disk.space(&self.shared.dir).ok()?;
-        if space.available_bytes < bytes.saturating_mul(PREPARE_ROOM_SEGMENTS) {
+        if space.available_bytes < whole.saturating_mul(PREPARE_ROOM_SEGMENTS) {
             return None;
         }
         let name =
@@ -159,7 +175,7 @@ impl Log {
     pub fn prepare_finish(&mut self, prepared: Result<Option<Prepared>, LogError>) -> Result<(), LogError> {
         self.ahead.under_way = None;
         self.ahead.has_failed = prepared.is_err();
-        self.ahead.ready = prepared?.map(|prepared| prepared.name);
+        self.ahead.ready = prepared?;
         Ok(())
     }
 
@@ -170,19 +186,13 @@ impl Log {
         }
     }
 
-    /// A sealed segment and that of a closed log have no bytes behind their end.
+    /// A sealed segment has no bytes behind its end. Not durably so: where the next one begins is what says
+    /// where it ends.
     pub(super) fn cut_spare_bytes(&self, end: Lsn) -> Result<(), LogError> {
         let segments = self.shared.segments.load();
         let last = segments.last();
         let used = end.get() - last.base.get();
-        let cut = |file: &dyn DiskFile| {
-            if file.len()? > used {
-                file.set_len(used)?;
-                file.sync()?;
-            }
-            Ok(())
-        };
-        cut(&*self.active)
-            .map_err(|e: std::io::Error| self.shared.fence(IoFault::at(&last.path, &e).to_string()))
+        let cut = || if self.active.len()? > used { self.active.set_len(used) } else { Ok(()) };
+        cut().map_err(|e: std::io::Error| self.shared.fence(IoFault::at(&last.path, &e).to_string()))
     }
 }

@@ -135,7 +135,7 @@ impl Log {
         file.sync().map_err(io)?;
         last.set_sealed_ms(0);
         self.active = file;
-        self.ahead.on_rolled(false);
+        self.ahead.on_rolled(0);
         self.shared.segments.store(Arc::new(segments));
         Ok(())
     }
