@@ -24,10 +24,14 @@ type consumer struct {
 }
 
 func config(group string) *rmq.Config {
+	return configAs(kit.Own, group)
+}
+
+func configAs(account kit.Account, group string) *rmq.Config {
 	return &rmq.Config{
 		Endpoint:      kit.Endpoint,
 		ConsumerGroup: group,
-		Credentials:   &credentials.SessionCredentials{},
+		Credentials:   &credentials.SessionCredentials{AccessKey: account.Key, AccessSecret: account.Secret},
 	}
 }
 

@@ -17,6 +17,7 @@ func main() {
 	cases = append(cases, orderedCases()...)
 	cases = append(cases, transactionCases()...)
 	cases = append(cases, timedCases()...)
+	cases = append(cases, kit.Refusals(attempt, isRefusal)...)
 	kit.Run(append(cases, kit.Restarts(driver{})...))
 }
 

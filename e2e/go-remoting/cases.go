@@ -43,6 +43,7 @@ func pull() {
 	defer s.Stop()
 	bodies := kit.SendAll(s, "pulled", 10)
 	client, err := rocketmq.NewPullConsumer(
+		consumer.WithCredentials(own),
 		consumer.WithNameServer([]string{kit.Namesrv}),
 		consumer.WithGroupName(kit.Group()),
 		consumer.WithInstance(kit.Unique("instance")),

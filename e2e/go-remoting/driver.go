@@ -27,8 +27,12 @@ type listener struct {
 	client rocketmq.PushConsumer
 }
 
+// own signs, where the server asks for that.
+var own = primitive.Credentials{AccessKey: kit.Own.Key, SecretKey: kit.Own.Secret}
+
 func (driver) Producer(topic string) kit.Producer {
 	client, err := rocketmq.NewProducer(
+		producer.WithCredentials(own),
 		producer.WithNameServer([]string{kit.Namesrv}),
 		producer.WithGroupName(kit.Unique("producers")),
 		producer.WithInstanceName(kit.Unique("instance")),
@@ -83,6 +87,7 @@ func (s *sender) message(letter kit.Letter) *primitive.Message {
 
 func (driver) PushConsumer(subscription kit.Subscription, verdict func(kit.Letter) bool) kit.Consumer {
 	options := []consumer.Option{
+		consumer.WithCredentials(own),
 		consumer.WithNameServer([]string{kit.Namesrv}),
 		consumer.WithGroupName(subscription.Group),
 		consumer.WithInstance(kit.Unique("instance")),

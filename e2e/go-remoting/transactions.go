@@ -60,6 +60,7 @@ func (d *decider) count() int {
 
 func (d *decider) producer(group string) rocketmq.TransactionProducer {
 	client, err := rocketmq.NewTransactionProducer(d,
+		producer.WithCredentials(own),
 		producer.WithNameServer([]string{kit.Namesrv}),
 		producer.WithGroupName(group),
 		producer.WithInstanceName(kit.Unique("instance")),

@@ -1,6 +1,6 @@
 // Producers and consumers as the cases need them.
 import rocketmq from 'rocketmq-client-nodejs';
-import { ENDPOINT, bodies, expect } from './kit.mjs';
+import { ENDPOINT, OWN, bodies, expect } from './kit.mjs';
 
 const { ConsumeResult, Producer, PushConsumer, SimpleConsumer } = rocketmq;
 
@@ -9,7 +9,23 @@ export const PATIENCE = 60_000;
 export const INVISIBLE = 10_000;
 const POLL = 5_000;
 
-const common = { endpoints: ENDPOINT, namespace: '', requestTimeout: 5_000 };
+const common = { endpoints: ENDPOINT, namespace: '', requestTimeout: 5_000, ...signing(OWN) };
+
+/** Options that sign as an account, or not at all. */
+function signing(account) {
+  return account ? { sessionCredentials: { accessKey: account.key, accessSecret: account.secret } } : {};
+}
+
+/** One message, sent as somebody. Where a client is told its topic at the start, it hides why it got no route. */
+export async function attempt(account, topic) {
+  const client = new Producer({ ...common, sessionCredentials: undefined, ...signing(account) });
+  await client.startup();
+  try {
+    await client.send(message(topic, 'may I?'));
+  } finally {
+    await client.shutdown();
+  }
+}
 
 export async function producer(topic) {
   const client = new Producer({ ...common, topic });

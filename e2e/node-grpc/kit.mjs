@@ -4,6 +4,8 @@ import { once } from 'node:events';
 
 export const ENDPOINT = process.env.ENDPOINT;
 const RUN_ID = process.env.RUN_ID;
+/** Whom the clients sign as, where the server asks. May send and receive, but where the name begins with `closed`. */
+export const OWN = process.env.ACCESS_KEY && { key: process.env.ACCESS_KEY, secret: process.env.SECRET_KEY };
 
 // What the client prints belongs into the log.
 const write = process.stdout.write.bind(process.stdout);

@@ -14,8 +14,10 @@ INVISIBLE = 10
 POLL = 5
 
 
-def configuration():
-    return ClientConfiguration(kit.ENDPOINT, Credentials(), request_timeout=5)
+def configuration(account=kit.OWN):
+    """Signs as the account, or not at all."""
+    credentials = Credentials(*account) if account else Credentials()
+    return ClientConfiguration(kit.ENDPOINT, credentials, request_timeout=5)
 
 
 def producer(topic):

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 NAMESRV = os.environ["NAMESRV"]
 ENDPOINT = os.environ["ENDPOINT"]
 RUN_ID = os.environ["RUN_ID"]
+# Whom the clients sign as, where the server asks who calls. May send and receive, but where the name begins with
+# `closed`.
+OWN = (os.environ["ACCESS_KEY"], os.environ["SECRET_KEY"]) if "ACCESS_KEY" in os.environ else None
 
 # What the client prints belongs into the log.
 _output, sys.stdout = sys.stdout, sys.stderr

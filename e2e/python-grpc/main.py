@@ -3,6 +3,7 @@
 import failing
 import ordering
 import plain
+import refused
 import restarting
 import sharing
 import timing
@@ -10,4 +11,4 @@ import transactions
 import kit
 
 kit.run({**plain.CASES, **failing.CASES, **sharing.CASES, **ordering.CASES, **timing.CASES,
-         **transactions.CASES, **restarting.CASES})
+         **transactions.CASES, **refused.CASES, **restarting.CASES})

@@ -187,6 +187,16 @@ impl Client {
         }
     }
 
+    /// Whether its cases are played again under access control.
+    pub(crate) fn signs(&self) -> bool {
+        self.name != "java-cross"
+    }
+
+    /// Whether it calls as an administrator.
+    pub(crate) fn administers(&self) -> bool {
+        self.name == "mqadmin"
+    }
+
     /// The command that runs the program; `home` takes the place of the user's home, where clients write logs.
     pub(crate) fn command(&self, home: &Path) -> Command {
         let mut command = match self.language {

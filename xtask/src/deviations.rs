@@ -11,7 +11,32 @@ struct Deviation {
     reason: &'static str,
 }
 
-const OF_ROCKETMQ: [Deviation; 13] = [
+const OF_ROCKETMQ: [Deviation; 18] = [
+    Deviation {
+        clients: &["mqadmin"],
+        cases: &["dashboard-front", "dashboard-topic", "mqadmin-rates"],
+        reason: "Rates are told from samples: what was sent in the last seconds is not in them yet.",
+    },
+    Deviation {
+        clients: &["mqadmin"],
+        cases: &["dashboard-dead-letters", "access-dashboard-dead-letters"],
+        reason: "The dead letter does not tell its original topic in the property that the dashboard reads.",
+    },
+    Deviation {
+        clients: &["mqadmin"],
+        cases: &["mqadmin-config"],
+        reason: "The case also asks for settings under Apogee's own names.",
+    },
+    Deviation {
+        clients: &["mqadmin"],
+        cases: &["mqadmin-lite"],
+        reason: "Counts no lite topics for messages of a 4.x producer, as it is set up here.",
+    },
+    Deviation {
+        clients: &["rust-grpc"],
+        cases: &["access-tx-check"],
+        reason: "With access control an empty long poll is answered later than the Rust client waits for it.",
+    },
     Deviation {
         clients: &["mqadmin"],
         cases: &["mqadmin-not-applicable"],

@@ -6,9 +6,11 @@
 //!        └──> lane 2: server, operator ──> program, ...
 //! ```
 //! A lane takes the next program when it is done with one. Cases that restart the server run alone in their program.
+//! Every program sits twice: see `sitting`.
 
 mod lane;
 mod performance;
+mod sitting;
 mod times;
 
 use crate::clients::{self, Client, OPERATOR};
@@ -17,6 +19,8 @@ use crate::report::Report;
 use crate::{E2eOptions, ServerKind, server_under_test};
 use anyhow::{Context, Result};
 use lane::Lane;
+use sitting::Sitting;
+pub(crate) use sitting::User;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,7 +33,7 @@ const LANES_MAX: usize = 4;
 
 /// What the lanes write to, and the programs that none has taken yet.
 struct Board {
-    left: VecDeque<Client>,
+    left: VecDeque<(Client, Sitting)>,
     report: Report,
     times: Times,
 }
@@ -43,12 +47,10 @@ pub(crate) fn run(options: &E2eOptions) -> Result<ExitCode> {
     let folder = run_folder()?;
     println!("logs are in {}", folder.display());
     let begin = Instant::now();
-    let lanes = set_lanes(options, clients.len(), &folder)?;
-    let board = Mutex::new(Board {
-        left: clients.iter().copied().collect(),
-        report: Report::of(&clients),
-        times: Times::default(),
-    });
+    let sittings = Sitting::all(&clients, &options.case);
+    let lanes = set_lanes(options, sittings.len(), &folder)?;
+    let board =
+        Mutex::new(Board { left: sittings.into(), report: Report::of(&clients), times: Times::default() });
     let ends: Vec<Result<()>> = std::thread::scope(|scope| {
         let runs: Vec<_> =
             lanes.into_iter().map(|lane| scope.spawn(|| perform_all(lane, options, &board))).collect();
@@ -81,7 +83,7 @@ fn set_lanes(options: &E2eOptions, programs: usize, folder: &Path) -> Result<Vec
         .map(|number| {
             let home = if lanes == 1 { folder.to_owned() } else { folder.join(format!("lane-{number}")) };
             std::fs::create_dir_all(&home)?;
-            Lane::set(binary.as_deref(), home)
+            Ok(Lane::new(binary.clone(), home))
         })
         .collect()
 }
@@ -98,9 +100,9 @@ fn lanes_of(kind: ServerKind) -> usize {
 
 fn perform_all(mut lane: Lane, options: &E2eOptions, board: &Mutex<Board>) -> Result<()> {
     loop {
-        let client = board.lock().unwrap_or_else(PoisonError::into_inner).left.pop_front();
-        let Some(client) = client else { return Ok(()) };
-        println!("{} runs", client.name);
-        lane.perform(&client, options, board)?;
+        let next = board.lock().unwrap_or_else(PoisonError::into_inner).left.pop_front();
+        let Some((client, sitting)) = next else { return Ok(()) };
+        println!("{} runs{}", client.name, if sitting == Sitting::Signed { ", signed" } else { "" });
+        lane.perform(&client, sitting, options, board)?;
     }
 }

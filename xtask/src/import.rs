@@ -64,13 +64,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     old.produce(0, part)?;
     old.tell("consume")?;
     let import = Import { binary, folder: here.clone(), namesrv: source.namesrv(), target: &target };
-    let mut mirror = import.start("mirror-1", &[])?;
+    let mut mirror = import.start("mirror-1", &["--acl"])?;
     old.tell(&format!("produce {part} {part}"))?;
     let half = usize::try_from(part + part / 2)?;
     await_true("the import is under way", PATIENCE, || Ok(old.look(|ledger| ledger.acked.len()) > half))?;
     mirror.kill()?;
     let copied =
         |name: &str| std::fs::read_to_string(here.join(name)).unwrap_or_default().matches("mirrored").count();
+    import.expect_user()?;
     println!("the import was killed under traffic, after {} reports", copied("mirror-1.log"));
     let mut mirror = import.start("mirror-2", &[])?;
     await_true("messages are sent", PATIENCE, || Ok(old.look(|ledger| ledger.productions) > 1))?;
@@ -116,10 +117,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn prepare(source: &ServerUnderTest, folder: &Path, options: &Options) -> Result<()> {
-    let mut operator = Operator::start(source, folder)?;
+    let mut operator = Operator::start(source, None, folder)?;
+    let access = ["user import-user import-secret", "policy import-user Topic:import-* Pub,Sub Allow"];
+    let access = access.into_iter().map(str::to_owned);
     let topics = (0..options.topics).map(|n| format!("topic import-topic-{n} NORMAL 4"));
     let groups = (0..options.groups).map(|n| format!("group import-group-{n}"));
-    for command in topics.chain(groups) {
+    for command in topics.chain(groups).chain(access) {
         let answer = operator.ask(&command)?;
         if answer != "OPERATED" {
             bail!("{command}: {answer}");
@@ -136,6 +139,19 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
+    /// The user and the policy that were made there are here.
+    fn expect_user(&self) -> Result<()> {
+        let server = format!("http://{}", self.target.http());
+        let told =
+            Command::new(&self.binary).args(["acl", "list", "import-user", "--server", &server]).output()?;
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        if !(told.contains("Topic:import-*") && told.contains("Pub,Sub") && told.contains("Allow")) {
+            bail!("the policy did not come along: {told}");
+        }
+        println!("users and policies came along");
+        Ok(())
+    }
+
     fn start(&self, name: &str, more: &[&str]) -> Result<Process> {
         let mut command = Command::new(&self.binary);
         command

@@ -35,7 +35,7 @@ pub(crate) fn run(options: &KillOptions) -> Result<ExitCode> {
     let folder = e2e::run_folder()?;
     println!("logs are in {}", folder.display());
     let server = ServerUnderTest::start(options.against, &options.profile, &folder)?;
-    let operator = Operator::start(&server, &folder)?;
+    let operator = Operator::start(&server, None, &folder)?;
     let mut run = Loop::begin(&clients, server, operator, options, &folder)?;
     run.await_progress()?;
     for round in 1..=options.kills {

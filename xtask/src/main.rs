@@ -64,7 +64,7 @@ enum Command {
     Import(import::Options),
     /// Measure Apogee and the real RocketMQ side by side.
     Versus(versus::Options),
-    /// Drive the Java client over mutual TLS, and replace the certificate meanwhile.
+    /// Drive official clients over TLS, the Java remoting client with a certificate of its own, and replace the server's meanwhile.
     Tls(tls::Options),
     /// Let one tenant send twenty times its quota, and measure another one.
     Overload(overload::Options),

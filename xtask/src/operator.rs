@@ -1,5 +1,6 @@
 //! The operator: a process with the official admin client that makes topics and groups when a program asks.
 use crate::clients;
+use crate::e2e::User;
 use crate::process::{Output, Process};
 use crate::server_under_test::ServerUnderTest;
 use anyhow::{Context, Result};
@@ -18,12 +19,15 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    pub(crate) fn start(server: &ServerUnderTest, folder: &Path) -> Result<Self> {
+    pub(crate) fn start(server: &ServerUnderTest, user: Option<User>, folder: &Path) -> Result<Self> {
         clients::OPERATOR.install()?;
         let home = folder.join("operator");
         std::fs::create_dir_all(&home)?;
         let mut command = clients::OPERATOR.command(&home);
         command.env("NAMESRV", server.namesrv());
+        if let Some(user) = user {
+            command.env("ACCESS_KEY", user.name).env("SECRET_KEY", user.secret);
+        }
         let mut process = Process::start("operator", &mut command, &home.join("program.log"), Output::Piped)?;
         let input = process.stdin()?;
         let answers = process.lines()?;

@@ -1,11 +1,13 @@
 //! The real Apache RocketMQ 5.5.0: name server, broker and proxy, each a JVM of its own, or broker and proxy in one.
 //! It serves to prove the client programs: a case that fails here is wrong, or its deviation is written in
 //! `e2e/README.md`. It is also the opponent of `versus`, which tunes it otherwise.
+use crate::e2e::User;
 use crate::install;
 use crate::process::{self, Output, Process};
 use crate::server_under_test::{Engine, Ports, Stop};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -32,6 +34,8 @@ pub(crate) struct Tuning {
     pub(crate) proxy: ProxyMode,
     /// Lines of `broker.conf`.
     pub(crate) broker: String,
+    /// Everybody is asked who they are; broker and proxy call each other as this super user.
+    pub(crate) access: Option<User>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +61,7 @@ impl Tuning {
             java: &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"],
             heaps: Heaps { namesrv: "256m", broker: "1g", proxy: "512m" },
             proxy: ProxyMode::Cluster,
+            access: None,
             broker: "flushDiskType=ASYNC_FLUSH\nmappedFileSizeCommitLog=67108864\n\
                      transactionCheckInterval=5000\ntransactionTimeOut=3000\n\
                      authenticationMetadataProvider=org.apache.rocketmq.auth.authentication.provider.LocalAuthenticationMetadataProvider\n\
@@ -65,6 +70,35 @@ impl Tuning {
         }
     }
 }
+
+impl Tuning {
+    /// The same, and everybody is asked who they are; broker and proxy call each other as `root`.
+    pub(crate) fn with_access_control(self, root: User) -> Self {
+        Self { access: Some(root), ..self }
+    }
+}
+
+/// Settings of broker and proxy alike that switch access control on.
+fn access_settings(root: User) -> Vec<(&'static str, Value)> {
+    const AUTHENTICATION: &str =
+        "org.apache.rocketmq.auth.authentication.provider.DefaultAuthenticationProvider";
+    const AUTHORIZATION: &str =
+        "org.apache.rocketmq.auth.authorization.provider.DefaultAuthorizationProvider";
+    let credentials = json!({ "accessKey": root.name, "secretKey": root.secret });
+    vec![
+        ("authenticationEnabled", true.into()),
+        ("authenticationProvider", AUTHENTICATION.into()),
+        ("authorizationEnabled", true.into()),
+        ("authorizationProvider", AUTHORIZATION.into()),
+        ("innerClientAuthenticationCredentials", credentials.to_string().into()),
+    ]
+}
+
+/// Of the proxy alone: it asks the broker for users and policies, and signs what it sends to it.
+const PROXY_ACCESS: [(&str, &str); 2] = [
+    ("authenticationMetadataProvider", "org.apache.rocketmq.proxy.auth.ProxyAuthenticationMetadataProvider"),
+    ("authorizationMetadataProvider", "org.apache.rocketmq.proxy.auth.ProxyAuthorizationMetadataProvider"),
+];
 
 pub(crate) struct Oracle {
     tuning: Tuning,
@@ -177,7 +211,15 @@ impl Oracle {
         };
         write("namesrv.conf", format!("listenPort={namesrv}\nbindAddress=127.0.0.1\n"))?;
         let ha = spare;
-        let tuned = &self.tuning.broker;
+        let mut tuned = self.tuning.broker.clone();
+        if let Some(root) = self.tuning.access {
+            for (key, value) in access_settings(root) {
+                tuned +=
+                    &format!("{key}={}\n", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            }
+            let first = json!({ "username": root.name, "password": root.secret });
+            tuned += &format!("initAuthenticationUser={first}\n");
+        }
         write(
             "broker.conf",
             format!(
@@ -190,13 +232,21 @@ impl Oracle {
                  waitTimeMillsInSendQueue=3000\n"
             ),
         )?;
-        write(
-            "rmq-proxy.json",
-            format!(
-                "{{\"rocketMQClusterName\":\"DefaultCluster\",\"namesrvAddr\":\"127.0.0.1:{namesrv}\",\
-                 \"localServeAddr\":\"127.0.0.1\",\"grpcServerPort\":{grpc},\"remotingListenPort\":{http}}}\n"
-            ),
-        )
+        let mut proxy = json!({
+            "rocketMQClusterName": "DefaultCluster",
+            "namesrvAddr": format!("127.0.0.1:{namesrv}"),
+            "localServeAddr": "127.0.0.1",
+            "grpcServerPort": grpc,
+            "remotingListenPort": http,
+        });
+        if let Some(root) = self.tuning.access {
+            access_settings(root).into_iter().for_each(|(key, value)| proxy[key] = value);
+            PROXY_ACCESS.into_iter().for_each(|(key, class)| proxy[key] = class.into());
+            proxy["enableAclRpcHookForClusterMode"] = true.into();
+            std::fs::create_dir_all(self.home.join("conf"))?;
+            write("conf/tools.yml", format!("accessKey: {}\nsecretKey: {}\n", root.name, root.secret))?;
+        }
+        write("rmq-proxy.json", proxy.to_string())
     }
 }
 

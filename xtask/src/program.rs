@@ -8,6 +8,7 @@
 //! ACKED producer sequence, CONSUMED producer sequence, CORRUPT text, STOPPED     the kill loop
 //! ```
 use crate::clients::Client;
+use crate::e2e::User;
 use crate::process::{Output, Process, append};
 use crate::server_under_test::{ServerUnderTest, Stop};
 use anyhow::{Context, Result};
@@ -81,10 +82,11 @@ impl Numbered {
 /// What a program is asked to do.
 #[derive(Clone)]
 pub(crate) enum Task<'a> {
-    /// `at_once`: how many may be under way side by side.
+    /// `at_once`: how many may be under way side by side; `user`: whom the clients sign as.
     Cases {
         filter: &'a str,
         at_once: usize,
+        user: Option<User>,
     },
     KillLoop {
         rate: u32,
@@ -119,7 +121,10 @@ impl Program {
             .env("ENDPOINT", server.endpoint())
             .env("RUN_ID", run_id(client));
         match task {
-            Task::Cases { filter, at_once } => {
+            Task::Cases { filter, at_once, user } => {
+                if let Some(user) = user {
+                    command.env("ACCESS_KEY", user.name).env("SECRET_KEY", user.secret);
+                }
                 command.arg("cases").env("CASE_FILTER", filter).env("CASES_AT_ONCE", at_once.to_string())
             }
             Task::KillLoop { rate } => command.arg("kill").env("RATE", rate.to_string()),

@@ -1,4 +1,6 @@
-//! The official Java client over mutual TLS, and a certificate that is replaced while it is connected.
+//! Official clients over TLS, and a certificate that is replaced while they are connected: the Java remoting client
+//! with a certificate of its own, then those gRPC clients that speak TLS. (None of these can show a certificate: see
+//! `crates/server/tests/apogee/mutual_tls.rs`.)
 //!
 //! ```text
 //! old clients (trust the first authority)  ── consume ──────────────────────────> go on
@@ -6,10 +8,14 @@
 //! new clients (trust the second one only)                  ── produce ──────────>
 //! strangers (no certificate)                               ── refused
 //! ```
-use crate::clients::MOVERS;
+//! The gRPC programs play their case of a restart, which sends and receives all the while; instead of a restart the
+//! server gets another certificate.
+use crate::clients::{self, Client, MOVERS, OPERATOR};
 use crate::e2e::run_folder;
 use crate::movers::{Movers, Setting};
+use crate::operator::Operator;
 use crate::process::{await_true, run_quietly};
+use crate::program::{Program, Said, Task};
 use crate::server_under_test::{ServerUnderTest, build};
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
@@ -20,6 +26,8 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const MESSAGES: u32 = 200;
+/// Those that speak TLS by themselves.
+const GRPC_CLIENTS: [&str; 2] = ["java-grpc", "go-grpc"];
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Options {
@@ -28,10 +36,68 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    MOVERS.install()?;
+    let grpc = clients::chosen(&GRPC_CLIENTS.map(str::to_owned))?;
+    for client in grpc.iter().chain([&MOVERS, &OPERATOR]) {
+        client.install().with_context(|| format!("cannot install {}", client.name))?;
+    }
     let binary = build(&options.profile)?;
     let folder = run_folder()?;
     println!("logs are in {}", folder.display());
+    remoting(&binary, &folder)?;
+    for client in grpc {
+        let home = folder.join(format!("grpc-{}", client.name));
+        std::fs::create_dir_all(&home)?;
+        over_grpc(&binary, &client, &home)?;
+        println!("{} goes on over TLS while the certificate is replaced", client.name);
+    }
+    std::fs::remove_dir_all(folder)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A program that sends and receives; where it asks for a restart, the certificate is replaced.
+fn over_grpc(binary: &Path, client: &Client, folder: &Path) -> Result<()> {
+    let keys = Keys::make(&folder.join("keys"))?;
+    keys.show("first")?;
+    let settings = vec![
+        ("APOGEE_LISTEN_GRPC_TLS", "required".to_owned()),
+        ("APOGEE_TLS_CERTIFICATE", keys.file("shown.crt")),
+        ("APOGEE_TLS_KEY", keys.file("shown.key")),
+        ("APOGEE_TLS_RELOAD_INTERVAL_MS", "0".to_owned()),
+    ];
+    let mut server = ServerUnderTest::apogee(binary, settings, folder)?;
+    server.launch()?;
+    let mut operator = Operator::start(&server, None, folder)?;
+    let task = Task::Cases { filter: "restart-graceful", at_once: 1, user: None };
+    let mut program = Program::start(client, &server, &task, folder)?;
+    let mut replaced = 0;
+    while let Some(said) = program.next(PATIENCE)? {
+        match said {
+            Said::Operator(command) => program.tell(&operator.ask(&command)?)?,
+            Said::Restart(_) => {
+                // A program may have several such cases.
+                keys.show(if replaced % 2 == 0 { "second" } else { "first" })?;
+                server.processes().iter().for_each(crate::process::Process::hang_up);
+                replaced += 1;
+                await_taken(&server, replaced)?;
+                program.tell("RESTARTED")?;
+            }
+            Said::Fail { case, reason } => bail!("{} {case}: {reason}", client.name),
+            Said::Done => break,
+            _ => {}
+        }
+    }
+    if replaced == 0 {
+        bail!("{} did not come so far as to have the certificate replaced", client.name);
+    }
+    Ok(())
+}
+
+fn await_taken(server: &ServerUnderTest, times: u32) -> Result<()> {
+    let line = format!("apogee_net_tls_reloads_total{{outcome=\"taken\"}} {times}");
+    await_true("the new certificate is taken", PATIENCE, || Ok(metrics(&server.http())?.contains(&line)))
+}
+
+fn remoting(binary: &Path, folder: &Path) -> Result<()> {
     let keys = Keys::make(&folder.join("keys"))?;
     keys.show("first")?;
     let settings = vec![
@@ -43,11 +109,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         ("APOGEE_TLS_CLIENT_AUTH", "required".to_owned()),
         ("APOGEE_TLS_RELOAD_INTERVAL_MS", "0".to_owned()),
     ];
-    let mut server = ServerUnderTest::apogee(&binary, settings, &folder)?;
+    let mut server = ServerUnderTest::apogee(binary, settings, folder)?;
     server.launch()?;
     for command in [["topic", "create", "import-topic-0"], ["group", "create", "import-group-0"]] {
         let http = format!("http://{}", server.http());
-        run_quietly(Command::new(&binary).args(command).args(["--server", &http]))?;
+        run_quietly(Command::new(binary).args(command).args(["--server", &http]))?;
     }
     let start = |name: &str, java: String| {
         let setting = Setting { namesrv: server.namesrv(), topics: 1, groups: 1, fails: false, java };
@@ -72,14 +138,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     for process in server.processes() {
         process.hang_up();
     }
-    await_true("the new certificate is taken", PATIENCE, || {
-        Ok(metrics(&server.http())?.contains("apogee_net_tls_reloads_total{outcome=\"taken\"} 1"))
-    })?;
+    await_taken(&server, 1)?;
     let mut new = start("new", keys.flags("second", true))?;
     new.produce(MESSAGES, MESSAGES)?;
     await_true("old connections go on", PATIENCE, || Ok(consumed(&old) >= 2 * MESSAGES as usize))?;
     println!("new connections see the new certificate, old ones go on");
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn metrics(http: &str) -> Result<String> {

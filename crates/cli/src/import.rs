@@ -10,6 +10,7 @@
 //! Reading order: `source` (what is there), `shape` (what it becomes), `mapping` and `state` (which
 //! offset became which), `mirror` (messages), `progress` (offsets).
 
+mod access;
 mod mapping;
 mod mirror;
 mod progress;
@@ -25,7 +26,7 @@ use anyhow::{Context, Result, bail};
 use base::Doors;
 use clap::Subcommand;
 use model::admin::{GroupPut, GroupPutRequest, TopicPut, TopicPutRequest};
-use remoting::client::Client;
+use remoting::client::{Client, Signer};
 
 use crate::http::Server;
 use crate::import::mirror::Mirror;
@@ -56,15 +57,38 @@ pub struct Args {
     /// Folder that remembers what was copied; keep it until the import is over
     #[arg(long, value_name = "FOLDER", default_value = "apogee-import")]
     pub state: PathBuf,
+    /// Also make the cluster's users and policies; users that are here already are left alone
+    #[arg(long)]
+    pub acl: bool,
+    /// Who calls there, where access control is on: a super user, for it reads everything
+    #[arg(long, value_name = "USER", env = "APOGEE_SOURCE_USER", requires = "source_password")]
+    pub source_user: Option<String>,
+    /// Its secret key
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "APOGEE_SOURCE_PASSWORD",
+        hide_env_values = true,
+        requires = "source_user"
+    )]
+    pub source_password: Option<String>,
     /// Pause between reports, which also look for new topics and groups, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 5_000)]
     pub report_ms: u64,
 }
 
-pub(crate) async fn run(server: &Server, command: Command) -> Result<()> {
+/// `caller`: who calls here.
+pub(crate) async fn run(server: &Server, caller: Option<(&str, &str)>, command: Command) -> Result<()> {
     let Command::Rocketmq(args) = command;
     let doors = Doors::system();
-    let source = Source::new(&doors, resolve(&args.namesrv).await?);
+    let there = args.source_user.as_deref().zip(args.source_password.as_deref());
+    let signer = |(user, secret): (&str, &str)| Signer::new(user, secret);
+    let source = Source::new(&doors, resolve(&args.namesrv).await?, there.map(signer));
+    if args.acl {
+        source.read().await?;
+        let (users, acls) = source.access().await?;
+        access::put(server, &users, &acls).await?;
+    }
     if !args.mirror {
         let plan = Plan::of(&source.read().await?);
         put_catalogue(server, &plan).await?;
@@ -73,6 +97,7 @@ pub(crate) async fn run(server: &Server, command: Command) -> Result<()> {
     }
     let ours = resolve(&args.broker).await?;
     let target = Client::connect(&doors, ours).await.context("the engine's broker port (--broker)")?;
+    let target = target.signing_as(caller.map(signer));
     let state = state::State::open(&args.state, &args.namesrv)?;
     let mirror = Mirror::new(doors.clone(), target, state);
     let mut known = Plan::default();

@@ -167,9 +167,13 @@ pub struct Common {
 impl Common {
     fn connect(&self) -> Result<(Server, Format)> {
         let format = if self.json { Format::Json } else { Format::Text };
-        let caller = self.caller.as_deref();
-        let caller = caller.map(|user| (user, self.caller_password.as_deref().unwrap_or_default()));
-        Ok((Server::new(&self.server, self.ca.as_deref())?.called_by(caller), format))
+        Ok((Server::new(&self.server, self.ca.as_deref())?.called_by(self.caller()), format))
+    }
+
+    /// User and password.
+    fn caller(&self) -> Option<(&str, &str)> {
+        let user = self.caller.as_deref()?;
+        Some((user, self.caller_password.as_deref().unwrap_or_default()))
     }
 }
 
@@ -225,7 +229,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Import { command, common } => {
             let (server, _) = common.connect()?;
-            import::run(&server, command).await?;
+            import::run(&server, common.caller(), command).await?;
         }
         Command::Trace { args, common } => {
             let (server, format) = common.connect()?;

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::code::{request, response};
 use crate::frame::{self, Body, Command, FLAG_ONEWAY, FrameError};
 use crate::header::Fields;
+pub use crate::signature::Signer;
 
 /// Requests that wait to be written.
 const QUEUE_MAX: usize = 1_024;
@@ -47,6 +48,7 @@ pub struct Client {
     /// `None` once the connection is closed.
     waiting: Waiting,
     next: Arc<AtomicI32>,
+    signer: Option<Signer>,
 }
 
 /// A message to send.
@@ -108,7 +110,20 @@ impl Client {
         let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::new())));
         doors.spawn.spawn("remoting-client-read", Box::pin(read(reader, Arc::clone(&waiting))));
         doors.spawn.spawn("remoting-client-write", Box::pin(write(writer, requests, Arc::clone(&waiting))));
-        Self { queue, waiting, next: Arc::new(AtomicI32::new(1)) }
+        Self { queue, waiting, next: Arc::new(AtomicI32::new(1)), signer: None }
+    }
+
+    /// Signs every request, if there is a signer.
+    #[must_use]
+    pub fn signing_as(self, signer: Option<Signer>) -> Self {
+        Self { signer, ..self }
+    }
+
+    fn signed(&self, command: Command) -> Command {
+        match &self.signer {
+            Some(signer) => signer.sign(command),
+            None => command,
+        }
     }
 
     /// Sends a request and waits for its answer, whatever its code.
@@ -122,7 +137,7 @@ impl Client {
             Some(waiting) => drop(waiting.insert(opaque, sender)),
             None => return Err(ClientError::Closed),
         }
-        let command = Command { opaque, ..Command::request(code, fields, body) };
+        let command = self.signed(Command { opaque, ..Command::request(code, fields, body) });
         self.queue.send(command).await.map_err(|_| ClientError::Closed)?;
         answer.await.map_err(|_| ClientError::Closed)
     }
@@ -142,7 +157,8 @@ impl Client {
     /// If the connection is closed.
     pub async fn oneway(&self, code: i32, fields: Fields, body: Body) -> Result<(), ClientError> {
         let opaque = self.next.fetch_add(1, Ordering::Relaxed) & i32::MAX;
-        let command = Command { opaque, flag: FLAG_ONEWAY, ..Command::request(code, fields, body) };
+        let command =
+            self.signed(Command { opaque, flag: FLAG_ONEWAY, ..Command::request(code, fields, body) });
         self.queue.send(command).await.map_err(|_| ClientError::Closed)
     }
 

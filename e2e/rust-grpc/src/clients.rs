@@ -1,5 +1,6 @@
 //! Producers and consumers as the cases need them.
-use crate::kit::{self, Failure};
+use crate::kit::{self, Account, Failure};
+use rocketmq::error::ClientError;
 use rocketmq::conf::{ClientOption, LoggingFormat, ProducerOption, SimpleConsumerOption};
 use rocketmq::model::common::{FilterExpression, FilterType};
 use rocketmq::model::message::{Message, MessageBuilder, MessageView};
@@ -16,19 +17,32 @@ pub const INVISIBLE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_secs(8);
 
 fn options() -> ClientOption {
+    options_as(kit::own())
+}
+
+/// Signs as the account, or not at all.
+fn options_as(account: Option<Account>) -> ClientOption {
     let mut options = ClientOption::default();
     options.set_access_url(std::env::var("ENDPOINT").unwrap_or_default());
     options.set_enable_tls(false);
     options.set_timeout(Duration::from_secs(5));
     options.set_long_polling_timeout(POLL);
+    if let Some((key, secret)) = account {
+        options.set_access_key(key);
+        options.set_secret_key(secret);
+    }
     options
 }
 
 pub async fn producer(topic: &str) -> Result<Producer, Failure> {
+    Ok(producer_as(kit::own(), topic).await?)
+}
+
+pub async fn producer_as(account: Option<Account>, topic: &str) -> Result<Producer, ClientError> {
     let mut option = ProducerOption::default();
     option.set_logging_format(LoggingFormat::Json);
     option.set_topics(vec![topic]);
-    let mut producer = Producer::new(option, options())?;
+    let mut producer = Producer::new(option, options_as(account))?;
     producer.start().await?;
     Ok(producer)
 }

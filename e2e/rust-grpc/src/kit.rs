@@ -11,6 +11,9 @@ use tokio::task::JoinSet;
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub type Outcome = Result<(), Failure>;
 
+/// Key and secret of whom a client signs as.
+pub type Account = (String, String);
+
 static NAMES: AtomicU32 = AtomicU32::new(1);
 /// Held while a question waits for its answer: answers come in the order of the questions.
 static ASKING: Mutex<()> = Mutex::new(());
@@ -69,6 +72,12 @@ where
 fn is_wanted(name: &str) -> bool {
     let filter = std::env::var("CASE_FILTER").unwrap_or_default();
     filter.is_empty() || filter.split(',').any(|word| name.contains(word))
+}
+
+/// The account that this program was given, where the server asks who calls. It may send and receive, but where the
+/// name begins with `closed`.
+pub fn own() -> Option<Account> {
+    Some((std::env::var("ACCESS_KEY").ok()?, std::env::var("SECRET_KEY").ok()?))
 }
 
 /// A new topic of normal messages.

@@ -3,6 +3,7 @@ mod cases;
 mod clients;
 mod kit;
 mod ordering;
+mod refused;
 mod restarting;
 mod timing;
 mod transactions;
@@ -28,6 +29,10 @@ async fn main() {
     cases.play("tx-commit-rollback", transactions::commit_and_rollback).await;
     cases.play("tx-check", transactions::check).await;
     cases.play("timed-deliver", timing::deliver).await;
+    if kit::own().is_some() {
+        cases.play("refused-send", refused::send).await;
+        cases.play("refused-topic", refused::topic).await;
+    }
     cases.play("restart-graceful", restarting::graceful).await;
     cases.play("restart-kill", restarting::kill).await;
     cases.end().await;

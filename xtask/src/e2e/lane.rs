@@ -1,14 +1,14 @@
 //! One server, its operator, and the programs that run against it one after the other.
 use super::Board;
 use super::performance::Performance;
+use super::sitting::Sitting;
 use crate::clients::Client;
 use crate::operator::Operator;
-use crate::oracle::Tuning;
 use crate::program::{Program, Said, Task};
 use crate::report::Outcome;
-use crate::server_under_test::{ServerUnderTest, quick_checks};
+use crate::server_under_test::{ServerUnderTest, Stop};
 use crate::{E2eOptions, log_check};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,36 +20,72 @@ const PROGRAM_LIFE: Duration = Duration::from_secs(45 * 60);
 const END_PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Lane {
+    /// Apogee; the real server has its own.
+    binary: Option<PathBuf>,
+    folder: PathBuf,
+    stage: Option<Stage>,
+}
+
+/// A server for one sitting, and its operator.
+struct Stage {
+    sitting: Sitting,
+    folder: PathBuf,
     server: ServerUnderTest,
     operator: Operator,
-    folder: PathBuf,
+}
+
+impl Stage {
+    fn set(binary: Option<&Path>, sitting: Sitting, folder: PathBuf) -> Result<Self> {
+        std::fs::create_dir_all(&folder)?;
+        let mut server = sitting.server(binary, &folder)?;
+        server.launch()?;
+        let mut operator = Operator::start(&server, sitting.operator(), &folder)?;
+        for command in sitting.preparation() {
+            let answer = operator.ask(&command)?;
+            if answer != "OPERATED" {
+                bail!("{command}: {answer}");
+            }
+        }
+        Ok(Self { sitting, folder, server, operator })
+    }
 }
 
 impl Lane {
-    /// `binary` is Apogee; the real server has its own.
-    pub(super) fn set(binary: Option<&Path>, folder: PathBuf) -> Result<Self> {
-        let mut server = match binary {
-            Some(binary) => ServerUnderTest::apogee(binary, quick_checks(), &folder)?,
-            None => ServerUnderTest::rocketmq(Tuning::proof(), &folder)?,
-        };
-        server.launch()?;
-        let operator = Operator::start(&server, &folder)?;
-        Ok(Self { server, operator, folder })
+    pub(super) fn new(binary: Option<PathBuf>, folder: PathBuf) -> Self {
+        Self { binary, folder, stage: None }
+    }
+
+    /// The server of a sitting; that of another one is stopped.
+    fn stage(&mut self, sitting: Sitting) -> Result<&mut Stage> {
+        if self.stage.as_ref().is_none_or(|stage| stage.sitting != sitting) {
+            if let Some(mut old) = self.stage.take() {
+                old.server.stop(Stop::Graceful)?;
+            }
+            let folder = match sitting {
+                Sitting::Open => self.folder.clone(),
+                Sitting::Signed => self.folder.join("signed"),
+            };
+            self.stage = Some(Stage::set(self.binary.as_deref(), sitting, folder)?);
+        }
+        self.stage.as_mut().context("it was set")
     }
 
     pub(super) fn perform(
         &mut self,
         client: &Client,
+        sitting: Sitting,
         options: &E2eOptions,
         board: &Mutex<Board>,
     ) -> Result<()> {
+        let Some(filter) = sitting.filter(&options.case) else { return Ok(()) };
+        let stage = self.stage(sitting)?;
         let begin = Instant::now();
-        let log = self.server.watched_log().map(Path::to_owned);
+        let log = stage.server.watched_log().map(Path::to_owned);
         let log_start = log.as_deref().map(log_check::length).transpose()?;
-        let mut performance = Performance::begin(options.against, client.name, board);
-        let task = Task::Cases { filter: &options.case, at_once: options.at_once };
-        let mut program = Program::start(client, &self.server, &task, &self.folder)?;
-        if let Err(error) = self.listen(&mut program, &mut performance) {
+        let mut performance = Performance::begin(options.against, client.name, sitting, board);
+        let task = Task::Cases { filter: &filter, at_once: options.at_once, user: sitting.user(client) };
+        let mut program = Program::start(client, &stage.server, &task, &stage.folder)?;
+        if let Err(error) = stage.listen(&mut program, &mut performance) {
             let log = program.log_path().display().to_string();
             performance.broke_off(&format!("{error:#}; see {log}"));
         }
@@ -60,9 +96,11 @@ impl Lane {
         }
         board.times.add(course);
         drop(board);
-        self.server.ensure_running()
+        stage.server.ensure_running()
     }
+}
 
+impl Stage {
     /// Follows one program from its first line to its end.
     fn listen(&mut self, program: &mut Program, performance: &mut Performance<'_>) -> Result<()> {
         let deadline = Instant::now() + PROGRAM_LIFE;

@@ -1,5 +1,6 @@
 //! The course of one program's cases, of which several may be under way; each end is one line of output.
 use super::Board;
+use super::sitting::Sitting;
 use super::times::Course;
 use crate::report::Outcome;
 use crate::{ServerKind, deviations};
@@ -13,6 +14,7 @@ const NAME_WIDTH: usize = 19;
 pub(super) struct Performance<'a> {
     kind: ServerKind,
     client: &'static str,
+    sitting: Sitting,
     board: &'a Mutex<Board>,
     under_way: BTreeMap<String, Instant>,
     seen: Vec<String>,
@@ -20,17 +22,27 @@ pub(super) struct Performance<'a> {
 }
 
 impl<'a> Performance<'a> {
-    pub(super) fn begin(kind: ServerKind, client: &'static str, board: &'a Mutex<Board>) -> Self {
+    pub(super) fn begin(
+        kind: ServerKind,
+        client: &'static str,
+        sitting: Sitting,
+        board: &'a Mutex<Board>,
+    ) -> Self {
         let (seen, cases) = (Vec::new(), Vec::new());
-        Self { kind, client, board, under_way: BTreeMap::new(), seen, cases }
+        Self { kind, client, sitting, board, under_way: BTreeMap::new(), seen, cases }
     }
 
     pub(super) fn began(&mut self, case: String) {
+        let case = self.sitting.name_of(&case);
         self.seen.push(case.clone());
         self.under_way.insert(case, Instant::now());
     }
 
     pub(super) fn ended(&mut self, case: &str, outcome: Outcome) {
+        self.finished(&self.sitting.name_of(case), outcome);
+    }
+
+    fn finished(&mut self, case: &str, outcome: Outcome) {
         let took = self.under_way.remove(case).map_or(Duration::ZERO, |start| start.elapsed());
         let client = self.client;
         let is_known = outcome.is_err() && deviations::reason(self.kind, client, case).is_some();
@@ -49,10 +61,10 @@ impl<'a> Performance<'a> {
     pub(super) fn broke_off(&mut self, reason: &str) {
         let mut lost: Vec<String> = self.under_way.keys().cloned().collect();
         if lost.is_empty() {
-            lost.push("program".to_owned());
+            lost.push(self.sitting.name_of("program"));
         }
         for case in lost {
-            self.ended(&case, Err(reason.to_owned()));
+            self.finished(&case, Err(reason.to_owned()));
         }
     }
 

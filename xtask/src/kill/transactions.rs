@@ -33,7 +33,7 @@ pub(super) fn run(options: &KillOptions, count: u64) -> Result<ExitCode> {
     let folder = e2e::run_folder()?;
     println!("logs are in {}", folder.display());
     let mut server = ServerUnderTest::start(options.against, &options.profile, &folder)?;
-    let mut operator = Operator::start(&server, &folder)?;
+    let mut operator = Operator::start(&server, None, &folder)?;
     let mut program = Program::start(&client, &server, &Task::KillTransactions { count }, &folder)?;
     let mut account = Account::default();
     let mut kills = 0;

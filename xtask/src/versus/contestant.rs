@@ -49,7 +49,7 @@ impl Contestant {
         let program = (peer.program)(options)?.map(std::fs::metadata).transpose()?;
         let program_bytes = program.map(|file| file.len());
         let ready_seconds = launch(peer, flush, || server.launch())?;
-        let operator = Operator::start(&server, &folder)?;
+        let operator = Operator::start(&server, None, &folder)?;
         let mut contestant =
             Self { peer, flush, server, operator, folder, ready_seconds, rss_idle_mib: 0.0, program_bytes };
         contestant.settle()?;

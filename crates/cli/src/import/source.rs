@@ -7,12 +7,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use base::Doors;
 use parking_lot::Mutex;
-use remoting::client::Client;
+use remoting::client::{Client, Signer};
 use remoting::code::request;
 use remoting::frame::Body;
 use remoting::header::Fields;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+use crate::import::access::{AclBody, UserBody};
 
 const GET_ALL_CONSUMER_OFFSET: i32 = 43;
 const GET_ALL_DELAY_OFFSET: i32 = 45;
@@ -25,6 +27,8 @@ const MASTER: &str = "0";
 pub(super) struct Source {
     doors: Doors,
     namesrv: SocketAddr,
+    /// Whom requests are signed as.
+    caller: Option<Signer>,
     clients: Arc<Mutex<HashMap<SocketAddr, Client>>>,
     /// Of the brokers' masters, as last told.
     addresses: Arc<Mutex<HashMap<String, SocketAddr>>>,
@@ -109,8 +113,8 @@ struct DelaysBody {
 }
 
 impl Source {
-    pub(super) fn new(doors: &Doors, namesrv: SocketAddr) -> Self {
-        Self { doors: doors.clone(), namesrv, clients: Arc::default(), addresses: Arc::default() }
+    pub(super) fn new(doors: &Doors, namesrv: SocketAddr, caller: Option<Signer>) -> Self {
+        Self { doors: doors.clone(), namesrv, caller, clients: Arc::default(), addresses: Arc::default() }
     }
 
     /// A connection, made anew where the last one broke.
@@ -118,7 +122,7 @@ impl Source {
         if let Some(client) = self.clients.lock().get(&address) {
             return Ok(client.clone());
         }
-        let client = Client::connect(&self.doors, address).await?;
+        let client = Client::connect(&self.doors, address).await?.signing_as(self.caller.clone());
         self.clients.lock().insert(address, client.clone());
         Ok(client)
     }
@@ -163,6 +167,25 @@ impl Source {
             bail!("the name server {} knows no broker", self.namesrv);
         }
         Ok(told)
+    }
+
+    /// Users and policies, as one of the brokers keeps them: all keep the same.
+    pub(super) async fn access(&self) -> Result<(Vec<UserBody>, Vec<AclBody>)> {
+        let told = self.addresses();
+        let address = *told.values().next().context("no broker is known")?;
+        let users = self.ask_for_some(address, request::AUTH_LIST_USER).await?;
+        Ok((users, self.ask_for_some(address, request::AUTH_LIST_ACL).await?))
+    }
+
+    /// A list; where there is nothing, brokers answer without a body.
+    async fn ask_for_some<T: DeserializeOwned>(&self, address: SocketAddr, code: i32) -> Result<Vec<T>> {
+        let answer = self.client(address).await?.call(code, Fields::new(), Body::default()).await;
+        let answer = answer.with_context(|| format!("{address} does not tell its users and policies"))?;
+        let bytes = answer.body.bytes();
+        if bytes.is_empty() {
+            return Ok(Vec::new());
+        }
+        serde_json::from_slice(&bytes).with_context(|| format!("{address} answers request {code} strangely"))
     }
 
     /// Messages that wait for a delay level, retries among them.

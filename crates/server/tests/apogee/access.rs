@@ -6,19 +6,24 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use grpc::proto::messaging_service_client::MessagingServiceClient;
+use grpc::proto::receive_message_response::Content;
+use grpc::proto::settings::PubSub;
+use grpc::proto::telemetry_command::Command;
 use grpc::proto::{
-    AckMessageEntry, AckMessageRequest, ClientType, EndTransactionRequest, HeartbeatRequest, Message,
-    NotifyClientTerminationRequest, QueryAssignmentRequest, QueryRouteRequest, Resource, SendMessageRequest,
-    Status, SystemProperties,
+    AckMessageEntry, AckMessageRequest, ChangeInvisibleDurationRequest, ClientType, EndTransactionRequest,
+    FilterExpression, HeartbeatRequest, Message, MessageQueue, NotifyClientTerminationRequest,
+    QueryAssignmentRequest, QueryRouteRequest, ReceiveMessageRequest, Resource, SendMessageRequest, Settings,
+    Status, Subscription, SubscriptionEntry, SystemProperties, TelemetryCommand,
 };
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use remoting::client::Client;
+use remoting::client::{Client, Outgoing, Signer};
 use remoting::{Body, Fields};
 use serde_json::{Value, json};
 use server::wiring::Node;
 use sha1::Sha1;
 use tempfile::TempDir;
 use tonic::Request;
+use tonic::codegen::tokio_stream::{StreamExt as _, iter, pending};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::node::{address, config, connect, post_as, start};
@@ -396,6 +401,17 @@ async fn call(client: &mut Grpc, what: &str, user: &str, secret: &str) -> Status
             let body = AckMessageRequest { group, topic, entries };
             client.ack_message(request(body, user, secret)).await.expect("answered").into_inner().status
         }
+        "change" => {
+            let body = ChangeInvisibleDurationRequest {
+                group,
+                topic,
+                receipt_handle: "nonsense".to_owned(),
+                ..ChangeInvisibleDurationRequest::default()
+            };
+            let request = request(body, user, secret);
+            client.change_invisible_duration(request).await.expect("answered").into_inner().status
+        }
+        "receive" => Some(receive(client, topic, user, secret).await),
         "bye" => {
             let body = NotifyClientTerminationRequest { group };
             let request = request(body, user, secret);
@@ -415,6 +431,52 @@ async fn call(client: &mut Grpc, what: &str, user: &str, secret: &str) -> Status
     status.expect("a status")
 }
 
+/// The status of a receive call, which comes before or behind the messages.
+async fn receive(client: &mut Grpc, topic: Option<Resource>, user: &str, secret: &str) -> Status {
+    let body = ReceiveMessageRequest {
+        group: resource("g"),
+        message_queue: Some(MessageQueue { topic, ..MessageQueue::default() }),
+        filter_expression: Some(FilterExpression {
+            expression: "*".to_owned(),
+            ..FilterExpression::default()
+        }),
+        batch_size: 1,
+        auto_renew: true,
+        ..ReceiveMessageRequest::default()
+    };
+    let mut answers =
+        client.receive_message(request(body, user, secret)).await.expect("answered").into_inner();
+    while let Some(answer) = answers.message().await.expect("no broken stream") {
+        if let Some(Content::Status(status)) = answer.content {
+            return status;
+        }
+    }
+    panic!("{user} receives: no status")
+}
+
+/// How a telemetry stream begins: with settings, or with its end.
+async fn telemetry(client: &mut Grpc, topic: &str, user: &str, secret: &str) -> Result<(), tonic::Status> {
+    let subscription = Subscription {
+        group: resource("g"),
+        subscriptions: vec![SubscriptionEntry {
+            topic: resource(topic),
+            expression: Some(FilterExpression { expression: "*".to_owned(), ..FilterExpression::default() }),
+        }],
+        ..Subscription::default()
+    };
+    let settings = Settings {
+        client_type: Some(ClientType::SimpleConsumer.into()),
+        pub_sub: Some(PubSub::Subscription(subscription)),
+        ..Settings::default()
+    };
+    let hello =
+        TelemetryCommand { command: Some(Command::Settings(settings)), ..TelemetryCommand::default() };
+    // Clients leave it open.
+    let asked = iter([hello]).chain(pending());
+    let mut answers = client.telemetry(request(asked, user, secret)).await?.into_inner();
+    answers.message().await.map(|answer| assert!(answer.is_some(), "{user}: it ends without a word"))
+}
+
 /// Who, what, and whether it is refused for who that is (40100) or gets as far as the engine.
 const GRPC: &[(&str, &str, bool)] = &[
     ("alice", "send", true),
@@ -429,6 +491,7 @@ const GRPC: &[(&str, &str, bool)] = &[
     ("bob", "assignment", true),
     ("bob", "assignment u", false),
     ("bob", "ack", true),
+    ("bob", "change", true),
     ("carol", "send", false),
     ("dora", "send", false),
     ("erin", "send", false),
@@ -442,6 +505,16 @@ const GRPC: &[(&str, &str, bool)] = &[
     ("root", "send", true),
     ("root", "assignment u", true),
     ("root", "end", true),
+    // Behind what was sent: there is something to receive.
+    ("bob", "receive", true),
+    ("bob", "receive u", false),
+    ("alice", "receive", false),
+    ("carol", "receive", false),
+    ("dora", "receive", false),
+    ("erin", "receive u", true),
+    ("fred", "receive", false),
+    ("hans", "receive", false),
+    ("root", "receive", true),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -459,12 +532,50 @@ async fn calls_of_5x_clients_are_let_through_or_refused() {
         status.message,
         "User:alice has no permission to access Topic:u from 127.0.0.1, no matched policies."
     );
-    for what in ["send", "route", "assignment", "beat", "ack", "bye", "end"] {
+    for what in ["send", "route", "assignment", "beat", "receive", "ack", "change", "bye", "end"] {
         let status = call(&mut client, what, "", "").await;
         assert_eq!((status.code, status.message.as_str()), (40_100, "username cannot be null."), "{what}");
         let status = call(&mut client, what, "root", "wrong").await;
         assert_eq!((status.code, status.message.as_str()), (40_100, "check signature failed."), "{what}");
     }
+    rig.node.stop().await.expect("it stops in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn telemetry_streams_of_5x_clients_are_let_through_or_refused() {
+    let rig = Rig::start().await;
+    let endpoint = format!("http://{}", address(&rig.node, "grpc"));
+    let channel = Endpoint::from_shared(endpoint).expect("legal").connect().await.expect("it listens");
+    let mut client = MessagingServiceClient::new(channel);
+    for (user, secret, topic, told) in [
+        ("bob", "bob-secret", "t", None),
+        ("root", ROOT.1, "u", None),
+        ("bob", "bob-secret", "u", Some("User:bob has no permission to access Topic:u")),
+        ("alice", "alice-secret", "t", Some("User:alice has no permission to access")),
+        ("bob", "wrong", "t", Some("check signature failed.")),
+        ("dora", "dora-secret", "t", Some("User:dora is disabled.")),
+        ("", "", "t", Some("username cannot be null.")),
+    ] {
+        match (telemetry(&mut client, topic, user, secret).await, told) {
+            (Ok(()), None) => {}
+            (Err(status), Some(told)) => {
+                assert_eq!(status.code(), tonic::Code::InvalidArgument, "{user} {topic}: {status:?}");
+                assert!(status.message().contains(told), "{user} {topic}: {status:?}");
+            }
+            (outcome, _) => panic!("{user} {topic}: {outcome:?}"),
+        }
+    }
+    rig.node.stop().await.expect("it stops in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_signs_as_the_clients_do() {
+    let rig = Rig::start().await;
+    let signer = Signer::new("alice", &secret("alice"));
+    let client = connect(address(&rig.node, "broker")).await.signing_as(Some(signer));
+    let message = || Outgoing { body: "x".into(), properties: String::new() };
+    client.send("t", 0, message()).await.expect("she may");
+    client.send("u", 0, message()).await.expect_err("she may not");
     rig.node.stop().await.expect("it stops in order");
 }
 

@@ -6,6 +6,7 @@ mod bad_input;
 mod binary;
 mod health;
 mod metrics;
+mod mutual_tls;
 mod node;
 mod resources;
 mod rest_fuzz;

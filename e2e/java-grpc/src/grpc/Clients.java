@@ -7,13 +7,16 @@ import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.function.Predicate;
+import kit.Account;
 import kit.Harness;
 import kit.Inbox;
 import kit.Letter;
 import kit.Sender;
 import org.apache.rocketmq.client.apis.ClientConfiguration;
+import org.apache.rocketmq.client.apis.ClientConfigurationBuilder;
 import org.apache.rocketmq.client.apis.ClientException;
 import org.apache.rocketmq.client.apis.ClientServiceProvider;
+import org.apache.rocketmq.client.apis.StaticSessionCredentialsProvider;
 import org.apache.rocketmq.client.apis.consumer.ConsumeResult;
 import org.apache.rocketmq.client.apis.consumer.FilterExpression;
 import org.apache.rocketmq.client.apis.consumer.FilterExpressionType;
@@ -37,10 +40,18 @@ final class Clients {
     }
 
     static ClientConfiguration configuration() {
-        return ClientConfiguration.newBuilder()
+        return configuration(Account.own());
+    }
+
+    /** Without an account nothing is signed. */
+    static ClientConfiguration configuration(Account account) {
+        ClientConfigurationBuilder builder = ClientConfiguration.newBuilder()
             .setEndpoints(Harness.ENDPOINT)
-            .setRequestTimeout(Duration.ofSeconds(5))
-            .build();
+            .setRequestTimeout(Duration.ofSeconds(5));
+        if (account != null) {
+            builder.setCredentialProvider(new StaticSessionCredentialsProvider(account.key(), account.secret()));
+        }
+        return builder.build();
     }
 
     static Producer producer(String topic) throws ClientException {

@@ -147,7 +147,7 @@ final class Batched {
     private static void auto(String queueType) throws Exception {
         String topic = Harness.unique("topic");
         Harness.operator("topic " + topic + " NORMAL 1 queue.type=" + queueType);
-        DefaultMQProducer producer = new DefaultMQProducer(Harness.unique("producers"));
+        DefaultMQProducer producer = new DefaultMQProducer(Harness.unique("producers"), Clients.hook());
         impatient(producer);
         producer.setAutoBatch(true);
         producer.batchMaxDelayMs(50);

@@ -44,7 +44,7 @@ final class Tools {
     }
 
     private static DefaultMQAdminExt admin() throws Exception {
-        DefaultMQAdminExt admin = new DefaultMQAdminExt(20_000);
+        DefaultMQAdminExt admin = new DefaultMQAdminExt(Clients.hook(), 20_000);
         Clients.impatient(admin);
         admin.start();
         return admin;

@@ -9,16 +9,21 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Predicate;
+import kit.Account;
 import kit.Harness;
 import kit.Inbox;
 import kit.Letter;
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.remoting.RPCHook;
 
 /** Producers and consumers as the cases need them. */
 final class Clients {
@@ -27,8 +32,21 @@ final class Clients {
     private Clients() {
     }
 
+    /** Signs requests, where the server asks for that. */
+    static RPCHook hook() {
+        return Account.isAsked() ? hook(Account.own()) : null;
+    }
+
+    static RPCHook hook(Account account) {
+        return new AclClientRPCHook(new SessionCredentials(account.key(), account.secret()));
+    }
+
     static DefaultMQProducer producer() throws Exception {
-        DefaultMQProducer producer = new DefaultMQProducer(Harness.unique("producers"));
+        return producer(hook());
+    }
+
+    static DefaultMQProducer producer(RPCHook hook) throws Exception {
+        DefaultMQProducer producer = new DefaultMQProducer(Harness.unique("producers"), hook);
         impatient(producer);
         producer.setSendMsgTimeout(5_000);
         producer.start();
@@ -50,7 +68,12 @@ final class Clients {
 
     static DefaultMQPushConsumer unstartedConsumer(
             String group, String topic, String tags, Inbox inbox, Predicate<Letter> verdict) throws Exception {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        return dressed(new DefaultMQPushConsumer(group, hook(), new AllocateMessageQueueAveragely()),
+            topic, tags, inbox, verdict);
+    }
+
+    static DefaultMQPushConsumer dressed(DefaultMQPushConsumer consumer, String topic, String tags, Inbox inbox,
+            Predicate<Letter> verdict) throws Exception {
         impatient(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         // Without it a shutdown leaves out the offsets of messages whose listener has just returned.
@@ -73,6 +96,12 @@ final class Clients {
         client.setInstanceName(Harness.unique("instance"));
         client.setPollNameServerInterval(1_000);
         client.setHeartbeatBrokerInterval(1_000);
+    }
+
+    static void sendOne(String topic, String body) throws Exception {
+        DefaultMQProducer producer = producer();
+        producer.send(message(topic, body));
+        producer.shutdown();
     }
 
     static Message message(String topic, String body) {

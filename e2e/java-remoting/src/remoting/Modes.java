@@ -22,6 +22,7 @@ import kit.Letter;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyContext;
@@ -113,7 +114,7 @@ final class Modes {
         for (String body : bodies("sought", 10)) {
             producer.send(message(topic, body));
         }
-        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(Harness.group());
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(Harness.group(), Clients.hook());
         impatient(consumer);
         consumer.setAutoCommit(false);
         consumer.start();
@@ -183,7 +184,7 @@ final class Modes {
         DefaultMQProducer replier = producer();
         Inbox requests = new Inbox();
         List<MessageExt> held = new ArrayList<>();
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(Harness.group());
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(Harness.group(), Clients.hook(), new AllocateMessageQueueAveragely());
         impatient(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.subscribe(topic, "*");
@@ -220,7 +221,7 @@ final class Modes {
 
     private static DefaultMQPushConsumer replying(String topic, DefaultMQProducer replier, Inbox inbox)
             throws Exception {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(Harness.group());
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(Harness.group(), Clients.hook(), new AllocateMessageQueueAveragely());
         impatient(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.subscribe(topic, "*");
@@ -249,13 +250,13 @@ final class Modes {
         String group = Harness.unique("group");
         Harness.operator("topic " + namespace + "%" + topic + " NORMAL 2");
         Harness.operator("group " + namespace + "%" + group);
-        DefaultMQProducer producer = new DefaultMQProducer(Harness.unique("producers"));
+        DefaultMQProducer producer = new DefaultMQProducer(Harness.unique("producers"), Clients.hook());
         impatient(producer);
         producer.setNamespace(namespace);
         producer.start();
         Inbox inbox = new Inbox();
         List<String> topics = new ArrayList<>();
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group, Clients.hook(), new AllocateMessageQueueAveragely());
         impatient(consumer);
         consumer.setNamespace(namespace);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
@@ -304,7 +305,7 @@ final class Modes {
     /** What clients tell of their messages is a message itself, and can be read. */
     private static void traced() throws Exception {
         String topic = Harness.topic(1);
-        DefaultMQProducer producer = new DefaultMQProducer(Harness.unique("producers"), true, null);
+        DefaultMQProducer producer = new DefaultMQProducer(Harness.unique("producers"), Clients.hook(), true, null);
         impatient(producer);
         producer.start();
         String id = producer.send(message(topic, "traced")).getMsgId();

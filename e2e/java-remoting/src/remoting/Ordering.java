@@ -18,6 +18,7 @@ import kit.Inbox;
 import kit.KeyOrder;
 import kit.Letter;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
@@ -42,7 +43,7 @@ final class Ordering {
 
     private static DefaultMQPushConsumer unstarted(
             String group, String topic, Inbox inbox, Predicate<Letter> verdict) throws Exception {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group, Clients.hook(), new AllocateMessageQueueAveragely());
         impatient(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setAwaitTerminationMillisWhenShutdown(5_000);

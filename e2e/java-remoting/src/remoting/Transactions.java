@@ -254,7 +254,7 @@ final class Transactions {
     }
 
     private static TransactionMQProducer transactional(String group, Decider decider) throws Exception {
-        TransactionMQProducer producer = new TransactionMQProducer(group);
+        TransactionMQProducer producer = new TransactionMQProducer(group, Clients.hook());
         impatient(producer);
         producer.setSendMsgTimeout(5_000);
         producer.setTransactionListener(decider);

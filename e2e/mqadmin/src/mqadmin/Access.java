@@ -6,7 +6,10 @@ import static mqadmin.Tool.holds;
 import static mqadmin.Tool.lacks;
 import static mqadmin.Tool.run;
 
+import java.util.List;
+import kit.Account;
 import kit.Harness;
+import org.apache.rocketmq.remoting.RPCHook;
 
 /** Commands on users and policies. */
 final class Access {
@@ -16,6 +19,24 @@ final class Access {
     static void addTo(Harness harness) {
         harness.addAlone("mqadmin-users", Access::users)
             .addAlone("mqadmin-policies", Access::policies);
+        if (Account.isAsked()) {
+            harness.addAlone("mqadmin-refused", Access::refused);
+        }
+    }
+
+    /** Signed by nobody, with a wrong secret, or by one who may not: nothing is done, and the reason is told. */
+    private static void refused() throws Exception {
+        Tool.Place place = Tool.place();
+        String topic = Harness.unique("topic");
+        String[] make = {"-b", place.address(), "-t", topic, "-r", "1", "-w", "1"};
+        for (Account stranger : List.of(Account.wrong(), Account.UNKNOWN, Account.DISABLED, Account.GUEST)) {
+            RPCHook hook = Tool.hook(stranger);
+            holds(Tool.runAs(hook, 30_000, "updateTopic", make), "CODE: 16");
+            holds(Tool.runAs(hook, 30_000, "listUser", "-b", place.address()), "CODE: 16");
+        }
+        lacks(run("topicList"), topic);
+        holds(run("updateTopic", make), "success");
+        holds(run("topicList"), topic);
     }
 
     /** createUser, getUser, listUser, updateUser, copyUser, deleteUser. */

@@ -24,7 +24,15 @@ final class Brokers {
             .addAlone("mqadmin-config", Brokers::config)
             .addAlone("mqadmin-cleaning", Brokers::cleaning)
             .addAlone("mqadmin-export", Brokers::export)
+            .addAlone("mqadmin-local", Brokers::local)
             .addAlone("mqadmin-not-applicable", Brokers::notApplicable);
+    }
+
+    /** Commands that read files of the original's and ask no broker: they say that there is none. */
+    private static void local() throws Exception {
+        Path none = Files.createTempDirectory("mqadmin").resolve("none");
+        holds(run("dumpCompactionLog", "-f", none.toString()), "not exist.");
+        holds(run("exportMetadataInRocksDB", "-p", none.toString(), "-t", "topics"), "RocksDB path is invalid.");
     }
 
     /** clusterList, clusterRT, statsAll, haStatus. */
@@ -107,8 +115,18 @@ final class Brokers {
             run("resetMasterFlushOffset", "-b", broker, "-o", "1"),
             run("checkRocksdbCqWriteProgress", "-c", place.cluster()),
             run("exportPopRecord", "-c", place.cluster()),
+            run("rocksDBConfigToJson", "-c", place.cluster()),
+            run("updateStaticTopic", "-t", Harness.unique("static"), "-c", place.cluster(), "-qn", "2"),
+            run("addBroker", "-c", broker, "-b", "/no/such/broker.conf"),
+            run("removeBroker", "-c", broker, "-b", place.cluster() + ":" + place.broker() + ":0"),
+            run("getSyncStateSet", "-a", broker, "-b", place.broker()),
+            run("electMaster", "-a", broker, "-b", "0", "-bn", place.broker(), "-c", place.cluster()),
+            run("cleanBrokerMetadata", "-a", broker, "-bn", place.broker(), "-c", place.cluster(), "-b", "0"),
+            run("updateControllerConfig", "-a", broker, "-k", "enableElectUncleanMaster", "-v", "false"),
             run("getControllerMetaData", "-a", broker),
             run("getControllerConfig", "-a", broker));
+        // The tool finds by itself that nothing is mapped.
+        holds(run("remappingStaticTopic", "-t", topic, "-c", place.cluster()), "Mapping info should not be null");
         for (String answer : answers) {
             holds(answer, "not applicable here: ");
             lacks(answer, "not supported");

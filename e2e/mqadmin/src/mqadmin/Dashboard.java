@@ -37,6 +37,8 @@ import org.apache.rocketmq.remoting.protocol.body.CMResult;
 import org.apache.rocketmq.remoting.protocol.body.ConsumeMessageDirectlyResult;
 import org.apache.rocketmq.remoting.protocol.body.ConsumerConnection;
 import org.apache.rocketmq.remoting.protocol.body.ConsumerRunningInfo;
+import org.apache.rocketmq.remoting.protocol.body.AclInfo;
+import org.apache.rocketmq.remoting.protocol.body.UserInfo;
 import org.apache.rocketmq.remoting.protocol.route.TopicRouteData;
 import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
@@ -58,7 +60,36 @@ final class Dashboard {
             .add("dashboard-producer", Dashboard::producer)
             .add("dashboard-message", Dashboard::message)
             .add("dashboard-trace", Dashboard::trace)
-            .add("dashboard-dead-letters", Dashboard::deadLetters);
+            .add("dashboard-dead-letters", Dashboard::deadLetters)
+            .add("dashboard-acl", Dashboard::acl);
+    }
+
+    /** The page on users and policies: make, list, change, delete. */
+    private static void acl() throws Exception {
+        with((admin, broker) -> {
+            String user = Harness.unique("user");
+            String subject = "User:" + user;
+            admin.createUser(broker, user, "first-secret", "Normal");
+            equal("users", List.of(user), admin.listUser(broker, user).stream().map(UserInfo::getUsername).toList());
+            equal("type", "Normal", admin.getUser(broker, user).getUserType());
+            admin.updateUser(broker, user, "second-secret", "Super", "disable");
+            UserInfo changed = admin.getUser(broker, user);
+            equal("type", "Super", changed.getUserType());
+            equal("status", "disable", changed.getUserStatus());
+            admin.createAcl(broker, subject, List.of("Topic:a"), List.of("Pub", "Sub"), List.of("10.0.0.1"), "Allow");
+            admin.updateAcl(broker, subject, List.of("Topic:a"), List.of("Pub"), List.of(), "Deny");
+            AclInfo shown = admin.getAcl(broker, subject);
+            equal("subject", subject, shown.getSubject());
+            AclInfo.PolicyEntryInfo entry = shown.getPolicies().get(0).getEntries().get(0);
+            equal("resource", "Topic:a", entry.getResource());
+            equal("actions", List.of("Pub"), entry.getActions());
+            equal("decision", "Deny", entry.getDecision());
+            equal("policies", 1, admin.listAcl(broker, user, "").size());
+            admin.deleteAcl(broker, subject, "Topic:a");
+            admin.deleteUser(broker, user);
+            List<UserInfo> left = admin.listUser(broker, user);
+            that("nobody is left", left == null || left.isEmpty());
+        });
     }
 
     private interface Page {
@@ -66,7 +97,7 @@ final class Dashboard {
     }
 
     private static void with(Page page) throws Exception {
-        DefaultMQAdminExt admin = new DefaultMQAdminExt(10_000);
+        DefaultMQAdminExt admin = new DefaultMQAdminExt(Tool.hook(), 10_000);
         admin.setNamesrvAddr(Harness.NAMESRV);
         admin.setInstanceName(Harness.unique("dashboard"));
         admin.start();
@@ -98,7 +129,7 @@ final class Dashboard {
     }
 
     private static DefaultMQProducer sender(String group, boolean traced) throws Exception {
-        DefaultMQProducer producer = new DefaultMQProducer(group);
+        DefaultMQProducer producer = new DefaultMQProducer(group, Tool.hook());
         producer.setEnableTrace(traced);
         producer.setNamesrvAddr(Harness.NAMESRV);
         producer.setInstanceName(Harness.unique("producer"));
@@ -113,7 +144,7 @@ final class Dashboard {
 
     private static DefaultMQPushConsumer consumer(String group, String topic, boolean traced,
         MessageListenerConcurrently listener) throws Exception {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group, Tool.hook());
         consumer.setEnableTrace(traced);
         consumer.setNamesrvAddr(Harness.NAMESRV);
         consumer.setInstanceName(Harness.unique("consumer"));
@@ -312,7 +343,7 @@ final class Dashboard {
 
     /** As the page does it: offsets by time, then pulls. */
     private static List<String> bodies(String topic) throws Exception {
-        DefaultMQPullConsumer reader = new DefaultMQPullConsumer(MixAll.TOOLS_CONSUMER_GROUP);
+        DefaultMQPullConsumer reader = new DefaultMQPullConsumer(MixAll.TOOLS_CONSUMER_GROUP, Tool.hook());
         reader.setNamesrvAddr(Harness.NAMESRV);
         reader.setInstanceName(Harness.unique("reader"));
         reader.start();

@@ -33,7 +33,13 @@ final class Groups {
             .addAlone("mqadmin-group-list-file", Groups::listFile)
             .addAlone("mqadmin-clients", Groups::clients)
             .addAlone("mqadmin-offsets", Groups::offsets)
-            .addAlone("mqadmin-rates", Groups::rates);
+            .addAlone("mqadmin-rates", Groups::rates)
+            .addAlone("mqadmin-monitoring", Groups::monitoring);
+    }
+
+    /** startMonitoring: it returns and goes on by itself, and writes what it finds into its log. */
+    private static void monitoring() throws Exception {
+        lacks(run("startMonitoring"), "command failed", "Exception");
     }
 
     /** updateSubGroup, getConsumerConfig, setConsumeMode, deleteSubGroup. */
@@ -65,7 +71,7 @@ final class Groups {
     }
 
     private static DefaultMQProducer producer(String group) throws Exception {
-        DefaultMQProducer producer = new DefaultMQProducer(group);
+        DefaultMQProducer producer = new DefaultMQProducer(group, Tool.hook());
         producer.setNamesrvAddr(Harness.NAMESRV);
         producer.setInstanceName(Harness.unique("producer"));
         producer.setPollNameServerInterval(1_000);
@@ -74,7 +80,7 @@ final class Groups {
     }
 
     private static DefaultMQPushConsumer consumer(String group, String topic, CountDownLatch seen) throws Exception {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group, Tool.hook());
         consumer.setNamesrvAddr(Harness.NAMESRV);
         consumer.setInstanceName(Harness.unique("consumer"));
         consumer.setPollNameServerInterval(1_000);

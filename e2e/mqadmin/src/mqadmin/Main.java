@@ -8,12 +8,14 @@ public final class Main {
     }
 
     public static void main(String[] arguments) throws Exception {
+        Tool.signIn();
         Harness harness = new Harness();
         Topics.addTo(harness);
         Groups.addTo(harness);
         Messages.addTo(harness);
         Brokers.addTo(harness);
         Access.addTo(harness);
+        Lite.addTo(harness);
         Dashboard.addTo(harness);
         harness.addAlone("mqadmin-counts", Tool::countByGroup);
         harness.run();

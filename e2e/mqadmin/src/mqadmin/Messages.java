@@ -26,7 +26,7 @@ final class Messages {
     }
 
     private static SendResult put(String topic, String tag, String key, String body) throws Exception {
-        DefaultMQProducer producer = new DefaultMQProducer(Harness.unique("producers"));
+        DefaultMQProducer producer = new DefaultMQProducer(Harness.unique("producers"), Tool.hook());
         producer.setNamesrvAddr(Harness.NAMESRV);
         producer.setInstanceName(Harness.unique("producer"));
         producer.start();

@@ -14,7 +14,11 @@ import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import kit.Account;
 import kit.Harness;
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
+import org.apache.rocketmq.remoting.RPCHook;
 import org.apache.rocketmq.tools.command.MQAdminStartup;
 import org.apache.rocketmq.tools.command.SubCommand;
 
@@ -27,6 +31,25 @@ final class Tool {
     private Tool() {
     }
 
+    /** Commands sign as this file says, where there is one: it must be there before the first command is run. */
+    static void signIn() throws Exception {
+        if (Account.isAsked()) {
+            Path home = Files.createTempDirectory("mqadmin");
+            Path settings = Files.createDirectories(home.resolve("conf")).resolve("tools.yml");
+            Files.writeString(settings, "accessKey: " + Account.own().key() + "\nsecretKey: " + Account.own().secret() + "\n");
+            System.setProperty("rocketmq.home.dir", home.toString());
+        }
+    }
+
+    /** For clients that the cases use themselves. */
+    static RPCHook hook() {
+        return Account.isAsked() ? hook(Account.own()) : null;
+    }
+
+    static RPCHook hook(Account account) {
+        return new AclClientRPCHook(new SessionCredentials(account.key(), account.secret()));
+    }
+
     /** Commands keep the client that they were run with: they are made anew, as by a process of its own. */
     private static final class Startup extends MQAdminStartup {
         static List<SubCommand> all() {
@@ -35,10 +58,10 @@ final class Tool {
             return List.copyOf(SUB_COMMANDS);
         }
 
-        static void once(String[] arguments) {
+        static void once(String[] arguments, RPCHook hook) {
             CALLED.add(arguments[0]);
             SUB_COMMANDS.clear();
-            main0(arguments, null);
+            main0(arguments, hook);
         }
     }
 
@@ -69,13 +92,18 @@ final class Tool {
 
     /** The same of a command that would go on for ever, ended after a time. */
     static synchronized String runFor(long millis, String command, String... options) throws Exception {
+        return runAs(null, millis, command, options);
+    }
+
+    /** Signed with a hook instead of what `tools.yml` says. */
+    static synchronized String runAs(RPCHook hook, long millis, String command, String... options) throws Exception {
         List<String> arguments = new ArrayList<>(List.of(command));
         arguments.addAll(List.of("-n", Harness.NAMESRV));
         arguments.addAll(List.of(options));
-        return capture(arguments, millis);
+        return capture(hook, arguments, millis);
     }
 
-    private static String capture(List<String> arguments, long patience) throws Exception {
+    private static String capture(RPCHook hook, List<String> arguments, long patience) throws Exception {
         ByteArrayOutputStream printed = new ByteArrayOutputStream();
         PrintStream stream = new PrintStream(printed, true, StandardCharsets.UTF_8);
         PrintStream out = System.out;
@@ -83,7 +111,7 @@ final class Tool {
         System.setOut(stream);
         System.setErr(stream);
         try {
-            Thread caller = new Thread(() -> Startup.once(arguments.toArray(new String[0])));
+            Thread caller = new Thread(() -> Startup.once(arguments.toArray(new String[0]), hook));
             caller.setDaemon(true);
             caller.start();
             caller.join(patience);

@@ -8,8 +8,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.message.MessageRequestMode;
+import org.apache.rocketmq.remoting.RPCHook;
 import org.apache.rocketmq.remoting.protocol.subscription.CustomizedRetryPolicy;
 import org.apache.rocketmq.remoting.protocol.subscription.GroupRetryPolicy;
 import org.apache.rocketmq.remoting.protocol.subscription.GroupRetryPolicyType;
@@ -27,12 +30,15 @@ import org.apache.rocketmq.tools.command.CommandUtil;
  * await-topic NAME                       until the topic exists
  * reset TOPIC GROUP                      the group starts at the topic's beginning again
  * pop-mode TOPIC GROUP                   the group pops this topic instead of pulling it
+ * user NAME SECRET                       a normal user
+ * disable NAME
+ * policy NAME RESOURCE ACTIONS DECISION
  * </pre>
  */
 public final class Main {
     private static final long PATIENCE_MS = 40_000;
 
-    private final DefaultMQAdminExt admin = new DefaultMQAdminExt(10_000);
+    private final DefaultMQAdminExt admin = new DefaultMQAdminExt(hook(), 10_000);
 
     public static void main(String[] arguments) throws Exception {
         PrintStream answers = System.out;
@@ -48,6 +54,12 @@ public final class Main {
             answers.flush();
         }
         operator.admin.shutdown();
+    }
+
+    /** Signs requests, where the server asks for that. */
+    private static RPCHook hook() {
+        String key = System.getenv("ACCESS_KEY");
+        return key == null ? null : new AclClientRPCHook(new SessionCredentials(key, System.getenv("SECRET_KEY")));
     }
 
     private String answer(String[] command) {
@@ -71,6 +83,22 @@ public final class Main {
             case "await-topic" -> awaitRoute(command[1]);
             case "reset" -> admin.resetOffsetByTimestamp(command[1], command[2], 0, true);
             case "pop-mode" -> setPopMode(command[1], command[2]);
+            case "user" -> {
+                for (String master : masters()) {
+                    admin.createUser(master, command[1], command[2], "Normal");
+                }
+            }
+            case "disable" -> {
+                for (String master : masters()) {
+                    admin.updateUser(master, command[1], null, null, "disable");
+                }
+            }
+            case "policy" -> {
+                for (String master : masters()) {
+                    admin.createAcl(master, "User:" + command[1], List.of(command[2]),
+                        List.of(command[3].split(",")), List.of(), command[4]);
+                }
+            }
             default -> throw new IllegalArgumentException("no such command");
         }
     }

@@ -18,6 +18,7 @@ fn tuning(flush: Durability, options: &Options) -> Tuning {
         Durability::Async => "ASYNC_FLUSH",
     };
     Tuning {
+        access: None,
         java: &["-XX:+UseG1GC"],
         heaps: Heaps { namesrv: "256m", broker: "2g", proxy: "1g" },
         proxy: options.proxy,
