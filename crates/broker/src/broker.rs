@@ -25,11 +25,12 @@ use model::{
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use replica::{Group, Handle, OpenError, Proposed, ReplicaConfig};
-use store::{Boundary, Bounds, Entry, LogReader, Repair, StoreConfig, ViewsReader};
+use store::{Boundary, Bounds, DiskUse, Entry, LogReader, Repair, StoreConfig, ViewsReader};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::config::BrokerConfig;
 use crate::error::Failed;
+use crate::events::{self, Event, Events};
 use crate::exported::{Named, Sizes};
 use crate::handing::Handing;
 use crate::health::Health;
@@ -83,6 +84,7 @@ pub struct Broker {
     /// Has lite topics looked for that are over, before the time has come.
     pub(crate) lite_sweep: Arc<Notify>,
     pub(crate) rates: Counted,
+    events: Arc<Events>,
     pub(crate) pulled: Pulled,
     pub(crate) health: Health,
     /// Looks for the lives of messages that run.
@@ -101,12 +103,16 @@ pub struct Broker {
 }
 
 /// Wakes waiting receivers and fetchers after commit.
-struct Wake(Arc<Interest>, Arc<LiteHub>);
+struct Wake(Arc<Interest>, Arc<LiteHub>, Arc<Events>);
 
 impl CommitListener for Wake {
     fn on_committed(&mut self, touched: &[(StreamId, Touch)]) {
         self.0.on_committed(touched);
         self.1.on_committed(touched);
+    }
+
+    fn on_changed(&mut self, changes: Vec<Event>) {
+        changes.iter().for_each(|change| self.2.emit(change));
     }
 }
 
@@ -125,13 +131,16 @@ impl Broker {
         let lite = Arc::new(LiteHub::new(lite_metrics.news_overflowed.clone()));
         let asker = Asker::new(Arc::clone(&members), checks, transaction_metrics.clone());
         let timer_metrics = TimerMetrics::default();
-        let wake = Box::new(Wake(Arc::clone(&interest), Arc::clone(&lite)));
+        let clock = Arc::clone(&doors.clock);
+        let events = Arc::new(Events::new(&setup.broker.cluster, &setup.broker.name, clock));
+        let wake = Box::new(Wake(Arc::clone(&interest), Arc::clone(&lite), Arc::clone(&events)));
         let rules = Arc::new(ArcSwap::from_pointee(transaction_rules(&setup.broker)));
         let machine = BrokerMachine::new(Arc::clone(&state), wake, timer_metrics.clone())
             .with_transactions(Arc::clone(&rules), Box::new(asker));
         let group =
             Group::open(doors, &setup.dir, setup.replica.clone(), &setup.store, setup.repair, machine)?;
         let (log, views) = (group.log_reader(), group.views_reader());
+        events.emit_start(group.recovery(), (log.start(), log.end()));
         let (group_metrics, store_metrics) = (group.metrics().clone(), group.store_metrics());
         let (handle, closed) = replica::start(doors, group)?;
         let broker = Self {
@@ -153,6 +162,7 @@ impl Broker {
             lite_metrics,
             lite_sweep: Arc::default(),
             traces: Semaphore::new(TRACES_AT_ONCE),
+            events,
             rates: Counted::new(doors.clock.monotonic(), doors.clock.now_ms()),
             pulled: Pulled::default(),
             health: Health::default(),
@@ -171,6 +181,7 @@ impl Broker {
         let asking = Self::ask_about(Arc::downgrade(&broker), to_ask);
         doors.spawn.spawn("broker-transaction-checks", Box::pin(asking));
         broker.start_upkeep();
+        broker.start_events();
         broker.start_lite_sweep();
         broker.start_rates();
         Ok(broker)
@@ -201,7 +212,14 @@ impl Broker {
         self.timer_metrics.register(registry);
         self.state.dedup_metrics.register(registry);
         self.rates.register(registry);
+        self.events.register(registry);
         self.health.register(registry);
+    }
+
+    /// What happens to the node is told here.
+    #[must_use]
+    pub const fn events(&self) -> &Arc<Events> {
+        &self.events
     }
 
     /// How many calls wait for messages now.
@@ -336,6 +354,20 @@ impl Broker {
         waiter.wait(patience).await
     }
 
+    /// Tells when the disk comes to be so full that producers are refused, and when no more.
+    fn watch_disk(&self, was_full: bool) -> bool {
+        let Ok(used) = self.log.disk_use() else { return was_full };
+        let DiskUse { used_percent, refuse_percent, resume_percent } = used;
+        let threshold = if was_full { resume_percent } else { refuse_percent };
+        let is_full = used_percent >= threshold;
+        match (was_full, is_full) {
+            (false, true) => self.events.emit(&Event::DiskFull { used_percent, refuse_percent }),
+            (true, false) => self.events.emit(&Event::DiskFreed { used_percent, refuse_percent }),
+            _ => {}
+        }
+        is_full
+    }
+
     /// Makes the topics that clients expect to be there; later, clients that fall silent leave
     /// their groups.
     fn start_upkeep(self: &Arc<Self>) {
@@ -346,10 +378,12 @@ impl Broker {
             if let Some(broker) = broker.upgrade() {
                 broker.ensure_own_topics().await;
             }
+            let mut disk_was_full = false;
             loop {
                 clock.sleep(every).await;
                 let Some(broker) = broker.upgrade() else { return };
                 broker.expire_members();
+                disk_was_full = broker.watch_disk(disk_was_full);
             }
         };
         self.doors.spawn.spawn("broker-upkeep", Box::pin(scan));
@@ -358,7 +392,8 @@ impl Broker {
     /// Answers of the request-reply pattern are kept in a topic named after the cluster; what clients
     /// tell of their messages goes to the trace topic, which they do not make by themselves.
     async fn ensure_own_topics(&self) {
-        for name in [&format!("{}_REPLY_TOPIC", self.config.cluster), model::names::TRACE_TOPIC] {
+        let replies = format!("{}_REPLY_TOPIC", self.config.cluster);
+        for name in [&replies, model::names::TRACE_TOPIC, events::TOPIC] {
             let made = match TopicName::new(name) {
                 Ok(name) => self.ensure_topic(name, 1).await.map(|_| ()).map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),

@@ -24,6 +24,7 @@ mod cron;
 mod dedup;
 pub mod dedup_metrics;
 mod error;
+pub mod events;
 mod exported;
 mod fetch;
 mod handing;

@@ -116,6 +116,20 @@ pub const HEALTH_SCORES_MAX: usize = 50;
 pub const CLIENT_NAMED_AGAIN_BYTES: u64 = 64 * 1024 * 1024;
 /// Clients whose names' places are kept, about 150 bytes each; with more, all are named again.
 pub const CLIENTS_NAMED_MAX: usize = 65_536;
+/// Events that wait to be written, of some hundred bytes each; more are dropped and counted.
+pub const EVENTS_WAITING_MAX: usize = 1_024;
+/// How long events are gathered before they are written, in milliseconds.
+pub const EVENT_GATHER_MS: u64 = 100;
+/// Events of one write: with the time between, some hundred in a second at most.
+pub const EVENTS_PER_WRITE_MAX: usize = 64;
+/// The newest events, which operations and streams know: about 2 MB.
+pub const EVENTS_KEPT_MAX: usize = 4_096;
+/// Events of one answer of `event.list`.
+pub const EVENT_PAGE_MAX: usize = 1_000;
+/// Wait of one `event.list`, in milliseconds.
+pub const EVENT_WAIT_MS_MAX: u64 = 30_000;
+/// Calls that wait for events at a time.
+pub const EVENT_WAITERS_MAX: usize = 256;
 /// Messages of one answer of `message.trace`.
 pub const TRACE_MESSAGES_MAX: usize = 64;
 /// Of the log behind a message, what one `message.trace` looks through if the caller says nothing: some

@@ -5,11 +5,13 @@ use model::membership::{
     Assign, Assignment, Heartbeat, HeartbeatAnswer, LeaveScope, LockQueues, Member, MemberError, Membership,
     SetRequestMode, TopicQueue,
 };
+use model::record::canonical;
 use model::{Filter, GroupConfig, GroupName, Notice, QueueId, Session, SessionId, TopicName};
 
 use crate::broker::Broker;
+use crate::events::Event;
 use crate::machine::command::{Command, PutMode};
-use crate::members::{Changed, Question, assign};
+use crate::members::{Changed, MemberNews, Question, assign};
 
 impl Broker {
     pub(crate) fn expire_members(&self) {
@@ -18,6 +20,7 @@ impl Broker {
 
     /// Tells the members of changed groups, unless their group does not want it.
     fn tell(&self, changed: &Changed) {
+        self.emit_news(changed);
         for name in &changed.groups {
             if self.state.group(name).is_some_and(|group| !group.config.notify_members_changed) {
                 continue;
@@ -25,6 +28,35 @@ impl Broker {
             for session in self.members.to_notify(name) {
                 session.notices.notify(Notice::MembersChanged { group: name.clone() });
             }
+        }
+    }
+
+    fn emit_news(&self, changed: &Changed) {
+        let news = self.members.take_news();
+        for one in news {
+            let text = |id: &std::sync::Arc<str>| id.as_ref().to_owned();
+            self.events().emit(&match one {
+                MemberNews::Online { client_id, address, protocol, language } => Event::ClientOnline {
+                    client_id: text(&client_id),
+                    address: canonical(address).to_string(),
+                    protocol: protocol.to_owned(),
+                    language,
+                },
+                MemberNews::Offline { client_id, address } => Event::ClientOffline {
+                    client_id: text(&client_id),
+                    address: canonical(address).to_string(),
+                },
+                MemberNews::Joined { group, client_id, topics } => {
+                    Event::Subscribed { group, client_id: text(&client_id), topics }
+                }
+                MemberNews::Left { group, client_id } => {
+                    Event::Unsubscribed { group, client_id: text(&client_id) }
+                }
+            });
+        }
+        for group in &changed.groups {
+            let members = self.members.consumer_count(group);
+            self.events().emit(&Event::Rebalanced { group: group.clone(), members });
         }
     }
 

@@ -9,6 +9,7 @@ use crate::output;
 
 pub(crate) mod acl;
 pub(crate) mod admin;
+pub(crate) mod events;
 pub(crate) mod group;
 pub(crate) mod health;
 pub(crate) mod lite;

@@ -21,7 +21,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    acl, admin, group, health, lite, receive, send, timer, topic, trace, transaction, user,
+    acl, admin, events, group, health, lite, receive, send, timer, topic, trace, transaction, user,
 };
 use crate::http::Server;
 use crate::output::Format;
@@ -120,6 +120,13 @@ pub enum Command {
     Trace {
         #[command(flatten)]
         args: trace::Args,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Tell what happened to the node, and what happens
+    Events {
+        #[command(flatten)]
+        args: events::Args,
         #[command(flatten)]
         common: Common,
     },
@@ -234,6 +241,10 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Trace { args, common } => {
             let (server, format) = common.connect()?;
             trace::run(&server, format, args).await?;
+        }
+        Command::Events { args, common } => {
+            let (server, format) = common.connect()?;
+            events::run(&server, format, args).await?;
         }
         Command::Bench { args, common } => {
             let (server, format) = common.connect()?;

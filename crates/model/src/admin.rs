@@ -292,6 +292,9 @@ operations! {
     /// Put together from the records of the log, and from what 4.x clients wrote into the trace topic.
     MessageTraceGet = "message.trace", Read, "Tell the life of messages: sent, stored, delivered, settled", MessageTraceRequest => MessageTrace
         as Get "/trace";
+    /// The newest, or those after an event; `GET /api/v1/events` is a stream of them.
+    EventList = "event.list", Read, "List recent events of this node", EventListRequest => EventPage
+        as Get "/events/recent";
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription
         as Get "/node";
 }

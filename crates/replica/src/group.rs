@@ -12,8 +12,8 @@ use base::Doors;
 use model::{Epoch, Lsn};
 use parking_lot::Mutex;
 use store::{
-    CheckpointDone, DiskState, Flusher, FrameBuilder, LogError, LogReader, MergeDone, Prepared, Repair,
-    Store, StoreConfig, ViewsReader,
+    CheckpointDone, DiskState, Flusher, FrameBuilder, LogError, LogReader, MergeDone, Prepared,
+    RecoveryReport, Repair, Store, StoreConfig, ViewsReader,
 };
 use tokio::sync::oneshot;
 
@@ -220,6 +220,12 @@ impl<M: Machine> Group<M> {
             && self.fenced.is_none()
             && self.store.views.live_bytes() >= self.live_bytes_max / 2
             && now_ms >= self.checkpoint_not_before_ms
+    }
+
+    /// What the start found.
+    #[must_use]
+    pub fn recovery(&self) -> &RecoveryReport {
+        self.store.recovery()
     }
 
     /// When [`Self::tick`] next has work, Unix milliseconds.

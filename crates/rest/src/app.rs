@@ -16,7 +16,7 @@ use crate::error::Problem;
 use crate::health::{self, Readiness};
 use crate::limits::REQUEST_BYTES_MAX;
 use crate::table;
-use crate::{consume, openapi, operations, send};
+use crate::{consume, events, openapi, operations, send};
 
 /// What all requests share.
 pub(crate) struct App {
@@ -44,6 +44,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .route("/api/v1/openapi.json", get(openapi::serve).layer(Extension(description)))
+        .route("/api/v1/events", get(events::stream))
         .route("/api/v1/operations", get(operations::list))
         .route("/api/v1/operations/{operation}", post(operations::run))
         .route("/api/v1/topics/{topic}/messages", post(send::send))

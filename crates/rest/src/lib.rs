@@ -19,6 +19,7 @@ mod body;
 pub mod config;
 mod consume;
 mod error;
+mod events;
 mod health;
 mod limits;
 mod message;

@@ -12,5 +12,7 @@ pub(crate) const PLAIN_BODY_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 pub(crate) const SEND_MESSAGES_MAX: usize = 1_024;
 /// Receipts of one acknowledgement.
 pub(crate) const ACK_RECEIPTS_MAX: usize = 1_024;
+/// How long a stream of events waits for the next one before it gives a sign of life, in milliseconds.
+pub(crate) const EVENT_WAIT_MS: u64 = 15_000;
 /// How long a receive may wait: proxies between client and server cut silent connections at 60 s.
 pub(crate) const WAIT_MS_MAX: i64 = 30_000;

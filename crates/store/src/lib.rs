@@ -38,7 +38,7 @@ pub use log::prepare::{PrepareJob, Prepared};
 pub use log::reader::LogReader;
 pub use log::recover::LogRecovery;
 pub use log::shared::Record;
-pub use log::space::DiskState;
+pub use log::space::{DiskState, DiskUse};
 pub use log::{Flusher, Log};
 pub use metrics::Metrics;
 pub use store::{RecoveryReport, Repair, Store};

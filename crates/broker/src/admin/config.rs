@@ -7,6 +7,7 @@ use model::admin::{AdminError, ConfigGet, ConfigPut, ConfigPutRequest, ConfigReq
 
 use super::Run;
 use crate::broker::Broker;
+use crate::events::Event;
 
 impl Broker {
     fn settings(&self) -> Result<&Arc<dyn Settings>, AdminError> {
@@ -27,12 +28,16 @@ impl Run for ConfigGet {
 impl Run for ConfigPut {
     async fn run(
         broker: &Broker,
-        _: &Session,
+        session: &Session,
         request: ConfigPutRequest,
     ) -> Result<Vec<Setting>, AdminError> {
         if request.settings.is_empty() {
             return Err(AdminError::Invalid("no setting is named".to_owned()));
         }
-        broker.settings()?.change(request.settings)
+        let settings = request.settings.keys().cloned().collect();
+        let changed = broker.settings()?.change(request.settings)?;
+        let user = session.user.as_deref().map(str::to_owned);
+        broker.events().emit(&Event::ConfigChanged { settings, user });
+        Ok(changed)
     }
 }

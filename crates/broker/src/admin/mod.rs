@@ -9,6 +9,7 @@ mod acl_put;
 mod client_list;
 mod config;
 mod dead_letters_resend;
+mod event_list;
 mod group_clone_offsets;
 mod group_delete;
 mod group_get;
@@ -40,9 +41,9 @@ use async_trait::async_trait;
 use model::Session;
 use model::admin::{
     AclCopy, AclDelete, AclExplain, AclGet, AclList, AclPut, Admin, AdminError, AdminOp, ClientList,
-    ConfigGet, ConfigPut, DeadLettersResend, GroupCloneOffsets, GroupDelete, GroupGet, GroupList, GroupPut,
-    GroupReset, GroupSkip, HealthList, KeyValueGet, KeyValueList, KeyValuePut, LiteClient, LiteDelete,
-    LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, MessageTraceGet, NodeInfo,
+    ConfigGet, ConfigPut, DeadLettersResend, EventList, GroupCloneOffsets, GroupDelete, GroupGet, GroupList,
+    GroupPut, GroupReset, GroupSkip, HealthList, KeyValueGet, KeyValueList, KeyValuePut, LiteClient,
+    LiteDelete, LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, MessageTraceGet, NodeInfo,
     NodeWritesPut, OperationInfo, QuotaDelete, QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList,
     TimerDelete, TimerList, TopicDelete, TopicGet, TopicList, TopicPut, TransactionEnd, TransactionList,
     UserDelete, UserGet, UserList, UserPut,
@@ -137,6 +138,7 @@ catalogue!(
     AclExplain,
     HealthList,
     MessageTraceGet,
+    EventList,
     NodeInfo,
 );
 

@@ -245,6 +245,9 @@ impl BrokerMachine {
     }
 
     fn apply_catalogue(&mut self, views: &mut Views, change: Catalogue) {
+        if self.is_live {
+            self.note_catalogue(&change);
+        }
         match change {
             Catalogue::TopicPut { id, config } => {
                 self.next_topic_id = self.next_topic_id.max(id + 1);

@@ -15,6 +15,7 @@ use store::{LogReader, RecordRef, Views, ViewsReader};
 pub mod access;
 mod apply;
 pub mod bytes;
+mod changes;
 pub mod clients;
 pub mod command;
 pub mod cursor;
@@ -51,12 +52,15 @@ pub enum Touch {
     Cursor,
 }
 
+use crate::events::Event;
 use crate::limits::{CURSORS_KEPT_MAX, CURSORS_PER_COMMAND};
 use crate::timer_metrics::TimerMetrics;
 
 /// Told what became visible. Called on the group's thread: must be quick.
 pub trait CommitListener: Send + 'static {
     fn on_committed(&mut self, touched: &[(StreamId, Touch)]);
+    /// Told what of the catalogue changed, once that is committed.
+    fn on_changed(&mut self, _changes: Vec<Event>) {}
 }
 
 /// What a change marked as different from the last checkpoint.
@@ -92,6 +96,10 @@ pub struct BrokerMachine {
     settling: Vec<(CursorKey, u64)>,
     /// Streams that changed since the last commit.
     touched: Vec<(StreamId, Touch)>,
+    /// Changes of the catalogue since the last commit, to be told of: none of a replay.
+    changes: Vec<Event>,
+    /// A command or a tick came: what is applied from now on is new.
+    is_live: bool,
     lite: lite::LiteState,
     named: clients::NamedClients,
     log: Option<LogReader>,
@@ -118,6 +126,8 @@ impl BrokerMachine {
             dirty: Dirty::default(),
             settling: Vec::new(),
             touched: Vec::new(),
+            changes: Vec::new(),
+            is_live: false,
             lite: lite::LiteState::default(),
             named: clients::NamedClients::default(),
             log: None,
@@ -172,6 +182,7 @@ impl Machine for BrokerMachine {
     }
 
     fn propose(&mut self, command: Command, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
+        self.is_live = true;
         let decision = self.propose_command(command, proposal);
         self.store_cursors(CURSORS_KEPT_MAX, CURSORS_PER_COMMAND, proposal.views);
         decision
@@ -200,6 +211,7 @@ impl Machine for BrokerMachine {
     }
 
     fn tick(&mut self, proposal: &mut Proposal<'_>) {
+        self.is_live = true;
         self.tick_all(proposal);
     }
 
@@ -212,6 +224,9 @@ impl Machine for BrokerMachine {
 
     fn committed(&mut self, _commit: Lsn) {
         self.ask_about_halves();
+        if !self.changes.is_empty() {
+            self.listener.on_changed(std::mem::take(&mut self.changes));
+        }
         if !self.touched.is_empty() {
             self.listener.on_committed(&self.touched);
             self.touched.clear();

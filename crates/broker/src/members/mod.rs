@@ -27,12 +27,13 @@ mod table;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use model::admin::ClientDescription;
 use model::membership::{ConsumeModel, Heartbeat, LeaveScope, Member, MemberError, Subscription};
 use model::{GroupName, Session, SessionId, TopicName};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 pub use assign::{Question, Share, assign, assign_queues};
 pub use locks::Locks;
@@ -52,10 +53,21 @@ pub struct Changed {
     pub subscriptions_changed: bool,
 }
 
+/// Who came and went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberNews {
+    Online { client_id: Arc<str>, address: SocketAddr, protocol: &'static str, language: String },
+    Offline { client_id: Arc<str>, address: SocketAddr },
+    Joined { group: GroupName, client_id: Arc<str>, topics: Vec<TopicName> },
+    Left { group: GroupName, client_id: Arc<str> },
+}
+
 /// All live clients.
 #[derive(Debug, Default)]
 pub struct Members {
     table: RwLock<Table>,
+    /// Who came and went, until somebody takes it.
+    news: Mutex<Vec<MemberNews>>,
     pub locks: Locks,
 }
 
@@ -73,7 +85,9 @@ impl Members {
         check(&beat)?;
         let mut table = self.table.write();
         let at = At { now_ms, steady: table.steady.advance(now_ms) };
-        let effects = table.beat(at, session, beat)?;
+        let effects = table.beat(at, session, beat);
+        self.take_news_of(&mut table);
+        let effects = effects?;
         drop(table);
         Ok(self.finish(effects))
     }
@@ -94,6 +108,7 @@ impl Members {
                 table.forget_idle(client_id);
             }
         }
+        self.take_news_of(&mut table);
         drop(table);
         self.finish(effects)
     }
@@ -101,7 +116,10 @@ impl Members {
     /// A session ended: what was last heard on it leaves.
     pub fn on_disconnected(&self, session: SessionId) -> Changed {
         let mut effects = Effects::default();
-        self.table.write().end_session(session, &mut effects);
+        let mut table = self.table.write();
+        table.end_session(session, &mut effects);
+        self.take_news_of(&mut table);
+        drop(table);
         self.finish(effects)
     }
 
@@ -112,9 +130,28 @@ impl Members {
         let mut table = self.table.write();
         let steady = table.steady.advance(now_ms);
         table.end_silent(steady, &mut effects);
+        self.take_news_of(&mut table);
         drop(table);
         effects.changed.groups.extend(self.locks.on_tick(now_ms));
         self.finish(effects)
+    }
+
+    fn take_news_of(&self, table: &mut Table) {
+        if !table.news.is_empty() {
+            self.news.lock().append(&mut table.news);
+        }
+    }
+
+    /// Who came and went since the last call.
+    #[must_use]
+    pub fn take_news(&self) -> Vec<MemberNews> {
+        std::mem::take(&mut *self.news.lock())
+    }
+
+    /// How many consumers a group has.
+    #[must_use]
+    pub fn consumer_count(&self, group: &GroupName) -> usize {
+        self.table.read().consumer_group(group).map_or(0, |group| group.members.len())
     }
 
     fn finish(&self, effects: Effects) -> Changed {

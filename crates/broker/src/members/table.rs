@@ -27,10 +27,10 @@ use model::membership::{ConsumerBeat, Heartbeat, MemberError, Subscription};
 use model::{GroupName, Session, SessionId, TopicName};
 use smallvec::SmallVec;
 
-use super::Changed;
 use super::groups::{Consumer, ConsumerGroup, Producer, ProducerGroup, same_wishes};
 use super::limits::{CLIENTS_MAX, SESSIONS_PER_CLIENT_MAX};
 use super::steady::Steady;
+use super::{Changed, MemberNews};
 
 #[derive(Debug)]
 struct Presence {
@@ -62,6 +62,8 @@ pub(super) struct Table {
     producers: HashMap<GroupName, ProducerGroup>,
     topics: HashMap<TopicName, BTreeSet<GroupName>>,
     remembered: HashMap<Arc<str>, Remembered>,
+    /// Who came and went since somebody took this.
+    pub(super) news: Vec<MemberNews>,
 }
 
 /// Whether a beat tells what its consumers want, or leaves it as it was.
@@ -130,7 +132,16 @@ impl Table {
         if known.is_none() && self.clients.len() >= CLIENTS_MAX {
             return Err(MemberError::TooMany { max: CLIENTS_MAX });
         }
+        let is_new = known.is_none();
         let id = known.unwrap_or_else(|| beat.client_id.as_str().into());
+        if is_new {
+            self.news.push(MemberNews::Online {
+                client_id: id.clone(),
+                address: session.peer,
+                protocol: session.protocol,
+                language: beat.language.clone(),
+            });
+        }
         let presences = self.clients.entry(id.clone()).or_default();
         if let Some(presence) = presences.iter_mut().find(|presence| presence.session.id == session.id) {
             presence.session = session.clone();
@@ -228,6 +239,8 @@ impl Table {
                 group.insert(ConsumerGroup::default())
             }
         };
+        let topics = member.beat.subscriptions.iter().map(|one| one.topic.clone()).collect();
+        self.news.push(MemberNews::Joined { group: name.clone(), client_id: id.clone(), topics });
         group.members.insert(id.clone(), member);
         effects.changed.groups.insert(name.clone());
         self.subscribe(id, &name, &[]);

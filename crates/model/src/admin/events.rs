@@ -37,6 +37,9 @@ pub struct EventListRequest {
     /// Most events of one answer; the node has a limit of its own. Default 100.
     #[serde(default)]
     pub max: Option<usize>,
+    /// If there is none, waits so long for the next one; the node has a limit of its own.
+    #[serde(default)]
+    pub wait_ms: Option<u64>,
 }
 
 /// Recent events.
@@ -44,6 +47,8 @@ pub struct EventListRequest {
 pub struct EventPage {
     /// Oldest first: those after `after`, or the newest.
     pub events: Vec<CloudEvent>,
+    /// The id of the newest event that the node knows, whatever its type: to ask on from there.
+    pub last_id: Option<String>,
     /// There are more after the last one.
     pub more: bool,
     /// How many the node has dropped since its start because too many came at once.

@@ -14,7 +14,7 @@ use super::frame::{
     FRAME_HEADER_BYTES, FrameHeader, RECORD_HEADER_BYTES, check_frame, check_record, decode_record_header,
 };
 use super::shared::{LogShared, Patience, Record};
-use super::space::SpaceRules;
+use super::space::{DiskUse, SpaceRules};
 use super::tail::Part;
 use super::walk::walk;
 use crate::config::StoreConfig;
@@ -58,6 +58,14 @@ impl LogReader {
     #[must_use]
     pub fn end(&self) -> Lsn {
         self.shared.end()
+    }
+
+    /// How full the disk is that the log stands on.
+    ///
+    /// # Errors
+    /// If the disk does not say.
+    pub fn disk_use(&self) -> Result<DiskUse, IoFault> {
+        self.shared.disk_use()
     }
 
     #[must_use]

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::Lsn;
 
+use super::shared::LogShared;
+
 use super::Log;
 use super::segments::{Segment, Segments, spare_name};
 use crate::config::StoreConfig;
@@ -20,6 +22,28 @@ pub enum DiskState {
     RefuseProducers,
     /// The last append found no space at all.
     Full,
+}
+
+/// How full the disk is, and what that means, in percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskUse {
+    pub used_percent: u64,
+    /// From here on producers are refused.
+    pub refuse_percent: u64,
+    /// Below this they are taken again.
+    pub resume_percent: u64,
+}
+
+impl LogShared {
+    /// Asks the disk how full it is.
+    pub(super) fn disk_use(&self) -> Result<DiskUse, IoFault> {
+        let space = self.doors.disk.space(&self.dir).map_err(|error| IoFault::at(&self.dir, &error))?;
+        let used = space.total_bytes.saturating_sub(space.available_bytes);
+        let used_percent = used.saturating_mul(100).checked_div(space.total_bytes).unwrap_or(0);
+        let SpaceRules { refuse_percent, resume_percent, .. } = **self.rules.load();
+        let (refuse_percent, resume_percent) = (u64::from(refuse_percent), u64::from(resume_percent));
+        Ok(DiskUse { used_percent, refuse_percent, resume_percent })
+    }
 }
 
 /// When segments go and producers wait.
@@ -74,12 +98,9 @@ impl SpaceWatch {
 impl Log {
     /// Asks the disk how full it is. Meant to be called about once a second, not per message.
     pub fn space(&self) -> Result<DiskState, LogError> {
-        let dir = &self.shared.dir;
-        let space = self.shared.doors.disk.space(dir).map_err(|e| IoFault::at(dir, &e))?;
-        let used = space.total_bytes.saturating_sub(space.available_bytes);
-        let percent = used.saturating_mul(100).checked_div(space.total_bytes).unwrap_or(0);
+        let used = self.shared.disk_use()?;
         let rules = self.shared.rules.load();
-        Ok(self.space.on_measured(percent, rules.refuse_percent, rules.resume_percent))
+        Ok(self.space.on_measured(used.used_percent, rules.refuse_percent, rules.resume_percent))
     }
 
     /// How full the disk may be before producers are refused, in percent.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::{GroupName, SessionId};
 
 use super::{Effects, Presence, Remembered, Table};
+use crate::members::MemberNews;
 use crate::members::limits::{CLIENT_SILENCE_MS_MAX, CLIENTS_MAX, REMEMBER_MS};
 
 impl Table {
@@ -20,6 +21,7 @@ impl Table {
             presence.consumers.remove(name);
         }
         effects.changed.groups.insert(name.clone());
+        self.news.push(MemberNews::Left { group: name.clone(), client_id: id.clone() });
         effects.left.push((name.clone(), id));
     }
 
@@ -103,9 +105,13 @@ impl Table {
 
     pub(super) fn forget_presence(&mut self, id: &str, session: SessionId) {
         if let Some(presences) = self.clients.get_mut(id) {
+            let address = presences.first().map(|presence| presence.session.peer);
             presences.retain(|presence| presence.session.id != session);
-            if presences.is_empty() {
-                self.clients.remove(id);
+            if presences.is_empty()
+                && let Some((client_id, _)) = self.clients.remove_entry(id)
+                && let Some(address) = address
+            {
+                self.news.push(MemberNews::Offline { client_id, address });
             }
         }
         if let Some(ids) = self.sessions.get_mut(&session) {
