@@ -1,7 +1,7 @@
 //! Every check of the project in one command, cheapest first; the first failure ends it.
 use crate::{
-    CASES_AT_ONCE, E2eOptions, KillOptions, ServerKind, SqlOptions, TestOptions, e2e, kill, openapi, paths,
-    process, soak, sql,
+    CASES_AT_ONCE, E2eOptions, KillOptions, ServerKind, SqlOptions, TestOptions, console, e2e, kill, openapi,
+    paths, process, soak, sql,
 };
 use anyhow::Result;
 use std::process::{Command, ExitCode};
@@ -23,6 +23,10 @@ const CARGO_CHECKS: [(&str, &[&str]); 4] = [
 ];
 
 pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
+    if !options.without_clients {
+        announce("console");
+        console::build()?;
+    }
     for (name, arguments) in CARGO_CHECKS {
         cargo(name, arguments)?;
     }
@@ -36,6 +40,11 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
     }
     announce("description of the HTTP API");
     let verdict = openapi::run()?;
+    if verdict != ExitCode::SUCCESS {
+        return Ok(verdict);
+    }
+    announce("console in a browser");
+    let verdict = console::test(&console::TestOptions { case: String::new(), profile: "dev".into() })?;
     if verdict != ExitCode::SUCCESS {
         return Ok(verdict);
     }

@@ -80,12 +80,16 @@ pub(crate) fn python_environment(folder: &str) -> Result<()> {
 }
 
 pub(crate) fn node_modules(folder: &str) -> Result<()> {
-    let source = paths::e2e().join(folder);
+    node_packages(&paths::e2e().join(folder))
+}
+
+/// What the lock file of a folder names.
+pub(crate) fn node_packages(source: &Path) -> Result<()> {
     once(&source.join("node_modules/stamp"), &[source.join("package-lock.json")], || {
         run_quietly(
             Command::new("npm")
                 .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"])
-                .current_dir(&source),
+                .current_dir(source),
         )
     })
 }
@@ -102,7 +106,7 @@ pub(crate) fn rust_program(folder: &str) -> Result<()> {
 }
 
 /// Runs `make` unless `stamp` says that it ran for the same content of `inputs`.
-fn once(stamp: &Path, inputs: &[PathBuf], make: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn once(stamp: &Path, inputs: &[PathBuf], make: impl FnOnce() -> Result<()>) -> Result<()> {
     let content = hash_of(inputs)?;
     if std::fs::read_to_string(stamp).is_ok_and(|made_from| made_from == content) {
         return Ok(());

@@ -7,6 +7,7 @@
 mod backlog;
 mod checks;
 mod clients;
+mod console;
 mod deviations;
 mod e2e;
 mod import;
@@ -50,6 +51,10 @@ enum Command {
     Kill(KillOptions),
     /// Write `docs/outcomes.md` anew from the recorded outcomes of end-to-end runs.
     Outcomes,
+    /// Build the console's page, for the next build of the engine to embed.
+    Console,
+    /// Walk through the console in a browser, and take pictures of every page.
+    ConsoleTest(console::TestOptions),
     /// Check the description of the HTTP API against the OpenAPI specification.
     Openapi,
     /// Compare our SQL92 filters with the original's filter library.
@@ -154,6 +159,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::E2e(options) => e2e::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Outcomes => outcomes::write_page().map(|()| ExitCode::SUCCESS),
+        Command::Console => console::build().map(|()| ExitCode::SUCCESS),
+        Command::ConsoleTest(options) => console::test(&options),
         Command::Openapi => openapi::run(),
         Command::Sql(options) => sql::run(&options),
         Command::Backlog(options) => backlog::run(&options),

@@ -4,7 +4,7 @@
 //! simulator: `testkit` hands in simulated doors, `server` hands in [`Doors::system`].
 //!
 //! Beside them stand what is known of the machine's [`memory`], and the [`budget`] of bytes that are
-//! held for others, and the [`seal`] for secrets.
+//! held for others, the [`seal`] for secrets, and how compressed bytes are made readable ([`mod@inflate`]).
 //!
 //! Reading order: [`clock`], [`chance`], [`disk`], [`net`], [`spawn`], [`doors`], [`workers`], [`budget`],
 //! [`seal`].
@@ -15,6 +15,7 @@ pub mod chance;
 pub mod clock;
 pub mod disk;
 pub mod doors;
+pub mod inflate;
 pub mod memory;
 pub mod net;
 pub mod seal;
@@ -26,6 +27,7 @@ pub use chance::{Chance, SystemChance};
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, DiskSpace, OpenMode, SystemDisk};
 pub use doors::Doors;
+pub use inflate::inflate;
 pub use net::{Connection, Home, Listener, Net, SystemNet};
 pub use seal::Seal;
 pub use spawn::{Spawn, SystemSpawn, Task};

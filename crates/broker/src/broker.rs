@@ -34,6 +34,7 @@ use crate::events::{self, Event, Events};
 use crate::exported::{Named, Sizes};
 use crate::handing::Handing;
 use crate::health::Health;
+use crate::hour::Hour;
 use crate::in_order::OrderMetrics;
 use crate::interest::{Interest, Waiter};
 use crate::limits::{CHECKS_WAITING_MAX, TRACES_AT_ONCE};
@@ -91,6 +92,7 @@ pub struct Broker {
     pub(crate) traces: Semaphore,
     pub(crate) sizes: Sizes,
     pub(crate) named: Named,
+    pub(crate) hour: Hour,
     /// Where the group's data is.
     pub(crate) dir: PathBuf,
     /// Routes send producers here.
@@ -168,6 +170,7 @@ impl Broker {
             health: Health::default(),
             sizes: Sizes::default(),
             named: Named::default(),
+            hour: Hour::default(),
             dir: setup.dir.clone(),
             routes_writes: AtomicBool::new(true),
             handle,
@@ -184,6 +187,7 @@ impl Broker {
         broker.start_events();
         broker.start_lite_sweep();
         broker.start_rates();
+        broker.start_hour();
         Ok(broker)
     }
 

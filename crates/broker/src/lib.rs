@@ -29,6 +29,7 @@ mod exported;
 mod fetch;
 mod handing;
 pub mod health;
+mod hour;
 mod in_order;
 pub mod interest;
 pub mod limits;

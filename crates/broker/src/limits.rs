@@ -145,3 +145,13 @@ pub const TRACE_STEPS_MAX: usize = 1_000;
 pub const TRACE_TOPICS_TRIED_MAX: usize = 1_000;
 /// Messages of the trace topic that are read for one `message.trace`.
 pub const TRACE_CLIENT_MESSAGES_MAX: usize = 256;
+/// Bytes of one body that a person is shown: more cannot be read, and a browser has to hold it.
+pub const SHOWN_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of the stored messages that one answer of `message.browse` reads.
+pub const BROWSE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Looks at a queue of one `message.browse` whose tag matches little, before it answers with a next page.
+pub const BROWSE_LOOKS_MAX: usize = 16;
+/// Time between two points of `node.history`, in milliseconds.
+pub const HISTORY_INTERVAL_MS: u64 = 5_000;
+/// Points that are kept: an hour, about 60 KiB.
+pub const HISTORY_POINTS_MAX: usize = 720;

@@ -32,6 +32,14 @@ impl Resets {
     }
 }
 
+/// Where a seek leads.
+pub(crate) struct SeekTargets {
+    pub(crate) group: Arc<Group>,
+    pub(crate) topic: Arc<Topic>,
+    /// In each queue.
+    pub(crate) targets: Vec<(QueueId, u64)>,
+}
+
 impl Broker {
     fn group_of(&self, name: &GroupName) -> Result<Arc<Group>, OffsetError> {
         self.state.group(name).ok_or_else(|| OffsetError::GroupNotFound(name.clone()))
@@ -69,21 +77,9 @@ impl Broker {
         _: &Session,
         request: Seek,
     ) -> Result<Vec<(QueueId, Offset)>, OffsetError> {
-        let group = self.group_of(&request.group)?;
-        let first = request.queue.unwrap_or(QueueId(0));
-        let topic = self.queue_of(&request.topic, first)?;
-        let queues: Vec<QueueId> = match request.queue {
-            Some(queue) => vec![queue],
-            None => (0..topic.config.queues()).map(QueueId).collect(),
-        };
-        let mut answers = Vec::with_capacity(queues.len());
-        let mut to = Vec::with_capacity(queues.len());
-        for queue in queues {
-            let stream = topic.stream(queue);
-            let offset = self.seek_target(&group, stream, &request)?;
-            to.push((stream, offset));
-            answers.push((queue, Offset(offset)));
-        }
+        let SeekTargets { group, topic, targets } = self.seek_targets(&request)?;
+        let answers = targets.iter().map(|(queue, offset)| (*queue, Offset(*offset))).collect();
+        let to: Vec<_> = targets.into_iter().map(|(queue, offset)| (topic.stream(queue), offset)).collect();
         for (stream, offset) in &to {
             self.resets.put(CursorKey { group_id: group.id, stream: *stream }, *offset);
         }
@@ -94,6 +90,20 @@ impl Broker {
             member.session.notices.notify(notice);
         }
         Ok(answers)
+    }
+
+    /// Where a seek leads in each queue.
+    pub(crate) fn seek_targets(&self, request: &Seek) -> Result<SeekTargets, OffsetError> {
+        let group = self.group_of(&request.group)?;
+        let first = request.queue.unwrap_or(QueueId(0));
+        let topic = self.queue_of(&request.topic, first)?;
+        let queues = match request.queue {
+            Some(queue) => queue.get()..queue.get() + 1,
+            None => 0..topic.config.queues(),
+        };
+        let target = |queue| Ok((queue, self.seek_target(&group, topic.stream(queue), request)?));
+        let targets = queues.map(QueueId).map(target).collect::<Result<_, OffsetError>>()?;
+        Ok(SeekTargets { group, topic, targets })
     }
 
     fn seek_target(

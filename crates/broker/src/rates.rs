@@ -270,6 +270,20 @@ impl Counted {
         rows.collect()
     }
 
+    fn totals<const N: usize>(&self, topics: &[(TopicName, Arc<Tally>)], of: [RateOf; N]) -> [Count; N] {
+        let gone = self.kept.lock().gone;
+        let mut totals: [Count; RateOf::ALL.len()] = std::array::from_fn(|i| gone[i] + self.others[i].read());
+        for (_, tally) in topics {
+            totals[RateOf::Sent.index()] += tally.read();
+        }
+        for shard in &self.readers {
+            for ((of, ..), tally) in shard.read().iter() {
+                totals[of.index()] += tally.read();
+            }
+        }
+        of.map(|of| totals[of.index()])
+    }
+
     fn traffic(&self, counts: &Counts<'_>, of: RateOf) -> NodeTraffic {
         let kept = self.kept.lock();
         let subject = Subject::Node(of);
@@ -360,6 +374,12 @@ impl Broker {
         let topics = if of == RateOf::Sent { self.state.tallies() } else { Vec::new() };
         let counts = Counts { topics: &topics, now: self.doors.clock.monotonic() };
         self.rates.paces(&counts, of)
+    }
+
+    /// All that was counted since the node started, without the samples.
+    pub(crate) fn totals<const N: usize>(&self, of: [RateOf; N]) -> [Count; N] {
+        let topics = self.state.tallies();
+        self.rates.totals(&topics, of)
     }
 
     /// Everything that was sent, or received.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base::{Budget, Clock, Share};
 use model::admin::AdminPermission;
+use model::latency::Latencies;
 use model::quota::QuotaBook;
 use model::throttled::ThrottleBook;
 use model::{Engine, Kind, Kinded, NewMessage, Session, TopicName};
@@ -30,6 +31,7 @@ pub struct Guarded<E> {
     quotas: Quotas,
     throttled: Arc<ThrottleBook>,
     metrics: Metrics,
+    sends: Arc<Latencies>,
 }
 
 /// A call under way. Dropped before it is finished, it counts as abandoned.
@@ -40,6 +42,7 @@ struct Running<'a> {
     verb: Verb,
     started: Duration,
     finished: bool,
+    sends: &'a Latencies,
 }
 
 impl<E: Engine> Guarded<E> {
@@ -55,8 +58,8 @@ impl<E: Engine> Guarded<E> {
         let admission = Admission::new(config.calls_per_session_max);
         let requests = Budget::new(config.request_bytes_max);
         let quotas = Quotas::new(Arc::default(), &QuotaConfig::default(), metrics.clone());
-        let throttled = Arc::default();
-        Self { engine, permissions, clock, permit, admission, requests, quotas, throttled, metrics }
+        let (throttled, sends) = (Arc::default(), Arc::default());
+        Self { engine, permissions, clock, permit, admission, requests, quotas, throttled, metrics, sends }
     }
 
     /// With the quotas of `book`, and of `config` where it has none.
@@ -69,6 +72,12 @@ impl<E: Engine> Guarded<E> {
     #[must_use]
     pub fn with_throttled(self, book: Arc<ThrottleBook>) -> Self {
         Self { throttled: book, ..self }
+    }
+
+    /// Adds how long sends take to `sends`.
+    #[must_use]
+    pub fn with_latencies(self, sends: Arc<Latencies>) -> Self {
+        Self { sends, ..self }
     }
 
     /// Takes other quotas where the book has none.
@@ -177,8 +186,9 @@ impl<E: Engine> Guarded<E> {
     fn start(&self, session: &Session, verb: Verb) -> Running<'_> {
         self.metrics.started(verb);
         let clock = self.clock.as_ref();
-        let (metrics, protocol, started) = (&self.metrics, session.protocol, clock.monotonic());
-        Running { metrics, clock, protocol, verb, started, finished: false }
+        let (metrics, sends) = (&self.metrics, &*self.sends);
+        let (protocol, started) = (session.protocol, clock.monotonic());
+        Running { metrics, clock, protocol, verb, started, finished: false, sends }
     }
 
     /// Lets a call that may fail through.
@@ -243,9 +253,12 @@ fn span(verb: Verb, session: &Session) -> tracing::Span {
 impl Running<'_> {
     fn finish(mut self, error: Option<Kind>) {
         self.finished = true;
-        let time = self.clock.monotonic().saturating_sub(self.started);
-        self.metrics.finished(self.verb, time);
-        self.metrics.answered(self.protocol, self.verb, time, error.is_some());
+        let took = self.clock.monotonic().saturating_sub(self.started);
+        self.metrics.finished(self.verb, took);
+        self.metrics.answered(self.protocol, self.verb, took, error.is_some());
+        if self.verb == Verb::Publish && error.is_none() {
+            self.sends.add(took);
+        }
         if let Some(kind) = error {
             self.metrics.failed(self.verb, kind);
         }

@@ -7,6 +7,9 @@
 mod access;
 mod events;
 mod health;
+mod history;
+mod lists;
+mod messages;
 mod node;
 mod page;
 mod progress;
@@ -44,6 +47,15 @@ pub use access::{
 };
 pub use events::{CloudEvent, EventListRequest, EventPage};
 pub use health::{HealthItem, HealthListRequest, HealthReport, HealthSubject, Trouble};
+pub use history::{History, HistoryPoint, HistoryRequest, Role, SessionDescription};
+pub use lists::{
+    GroupOrder, GroupPageAnswer, GroupPageRequest, GroupRow, QueueMove, ROWS_DEFAULT, ROWS_MAX, TopicOrder,
+    TopicPageAnswer, TopicPageRequest, TopicRow,
+};
+pub use messages::{
+    BODY_BYTES_DEFAULT, MESSAGES_DEFAULT, MESSAGES_MAX, MessageBrowseRequest, MessageGetRequest, MessagePage,
+    MessageView, QueuePosition,
+};
 pub use node::{ClientDescription, ClientListRequest, NodeWrites, NodeWritesRequest};
 pub use page::page;
 pub use progress::{GroupCloneOffsetsRequest, GroupResetRequest, GroupSkipRequest, QueueOffset, ResetTo};
@@ -192,6 +204,8 @@ operations! {
         as Get "/topics/{topic}";
     TopicList = "topic.list", Read, "List topics", ListRequest => Vec<TopicConfig>
         as Get "/topics";
+    TopicPage = "topic.page", Read, "List topics with what is in them, page by page", TopicPageRequest => TopicPageAnswer
+        as Get "/pages/topics";
     TopicDelete = "topic.delete", Write, "Delete a topic and its queues", TopicRequest => Done
         as Delete "/topics/{topic}";
     GroupPut = "group.put", Write, "Create or update a consumer group", GroupPutRequest => GroupConfig
@@ -200,6 +214,8 @@ operations! {
         as Get "/groups/{group}";
     GroupList = "group.list", Read, "List consumer groups", ListRequest => Vec<GroupConfig>
         as Get "/groups";
+    GroupPage = "group.page", Read, "List consumer groups with how far they are, page by page", GroupPageRequest => GroupPageAnswer
+        as Get "/pages/groups";
     GroupDelete = "group.delete", Write, "Delete a consumer group", GroupDeleteRequest => Done
         as Delete "/groups/{group}";
     /// Sends dead letters of a group to the topics that they came from.
@@ -207,10 +223,16 @@ operations! {
         as Post "/groups/{group}/resend";
     GroupReset = "group.reset", Write, "Set a group's progress: by offset, by time, to either end", GroupResetRequest => Vec<QueueOffset>
         as Post "/groups/{group}/reset" "*";
+    GroupPreview = "group.preview", Read, "Tell what setting a group's progress would do, without doing it", GroupResetRequest => Vec<QueueMove>
+        as Post "/groups/{group}/reset/preview" "*";
     GroupSkip = "group.skip", Write, "Leave out all messages that wait for a group", GroupSkipRequest => Vec<QueueOffset>
         as Post "/groups/{group}/skip" "*";
     GroupCloneOffsets = "group.clone-offsets", Write, "Let a group go on where another one is", GroupCloneOffsetsRequest => Vec<QueueOffset>
         as Post "/groups/{group=to}/clone-offsets" "*";
+    MessageGet = "message.get", Read, "Show a stored message", MessageGetRequest => MessageView
+        as Get "/topics/{topic}/queues/{queue}/messages/{offset}";
+    MessageBrowse = "message.browse", Read, "Show stored messages of a topic by place, time, key or id", MessageBrowseRequest => MessagePage
+        as Post "/topics/{topic}/browse" "*";
     KeyValueGet = "kv.get", Read, "Read a name-server key", KeyValueRequest => Option<String>
         as Get "/kv/{namespace}/{key}";
     KeyValuePut = "kv.put", Write, "Set (or with no value delete) a name-server key", KeyValuePutRequest => Done
@@ -295,6 +317,11 @@ operations! {
     /// The newest, or those after an event; `GET /api/v1/events` is a stream of them.
     EventList = "event.list", Read, "List recent events of this node", EventListRequest => EventPage
         as Get "/events/recent";
+    /// What it may do is told in a word, so that a page need not try.
+    SessionGet = "session.get", Read, "Tell who asks, and what it may do", Empty => SessionDescription
+        as Get "/session";
+    NodeHistory = "node.history", Read, "Show a node's last hour", HistoryRequest => History
+        as Get "/node/history";
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription
         as Get "/node";
 }

@@ -26,6 +26,7 @@ pub mod error;
 pub mod filter;
 pub mod group;
 pub mod ids;
+pub mod latency;
 pub mod limits;
 pub mod lite;
 pub mod membership;

@@ -35,7 +35,8 @@ pub(crate) struct Caller {
     pub(crate) drain: Drain,
 }
 
-pub(crate) fn router(app: Arc<App>) -> Router {
+/// `pages`: what stands beside the API, for browsers.
+pub(crate) fn router(app: Arc<App>, pages: Router) -> Router {
     let catalogue = app.engine.operations();
     let description = Arc::new(openapi::document(&catalogue));
     let mut router = Router::new()
@@ -66,6 +67,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .with_state(app)
+        .merge(pages)
 }
 
 async fn no_such_path(OriginalUri(uri): OriginalUri) -> Problem {

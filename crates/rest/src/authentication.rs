@@ -12,13 +12,18 @@ use crate::error::Problem;
 /// What anybody may ask: whether the node is well.
 const OPEN: [&str; 3] = ["/", "/healthz", "/readyz"];
 
+/// The console itself is no secret: it asks for a password, and then with it.
+fn is_open(path: &str) -> bool {
+    OPEN.contains(&path) || path == "/console" || path.starts_with("/console/")
+}
+
 /// The user who calls; nobody, where that is not asked.
 pub(crate) fn caller(
     auth: &dyn Authenticate,
     path: &str,
     headers: &HeaderMap,
 ) -> Result<Option<Arc<str>>, Problem> {
-    if !auth.is_required() || OPEN.contains(&path) {
+    if !auth.is_required() || is_open(path) {
         return Ok(None);
     }
     let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(credentials);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::{HeaderMap, StatusCode, header};
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
@@ -14,6 +14,13 @@ use tokio::sync::oneshot;
 use crate::app::App;
 
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const INDEX: &str = "Apogee.\n\n\
+                     /console/             in a browser\n\
+                     /healthz              alive?\n\
+                     /readyz               serving?\n\
+                     /metrics              counters, for Prometheus\n\
+                     /api/v1/openapi.json  everything else\n";
 
 /// Whether the node serves clients: not yet while it starts, no more once it drains.
 #[derive(Debug, Clone, Default)]
@@ -69,10 +76,11 @@ pub fn exposition(registries: &[Registry]) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
-pub(crate) async fn index() -> &'static str {
-    "Apogee.\n\n\
-     /healthz              alive?\n\
-     /readyz               serving?\n\
-     /metrics              counters, for Prometheus\n\
-     /api/v1/openapi.json  everything else\n"
+/// Browsers are led to the console.
+pub(crate) async fn index(headers: HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepted.contains("text/html") {
+        return Redirect::to("/console/").into_response();
+    }
+    INDEX.into_response()
 }

@@ -39,18 +39,19 @@ pub struct Rest {
 }
 
 impl Rest {
+    /// `pages`: what is served to browsers beside the API, under `/console`, to anybody.
     #[must_use]
     pub fn new(
         (engine, auth): (Arc<dyn Engine>, Arc<dyn Authenticate>),
         config: RestConfig,
         doors: &Doors,
         readiness: Readiness,
-        registries: Arc<[Registry]>,
+        (registries, pages): (Arc<[Registry]>, Router),
     ) -> Arc<Self> {
         let (clock, chance) = (Arc::clone(&doors.clock), Arc::clone(&doors.chance));
         let spawn = Arc::clone(&doors.spawn);
         let app = App { engine: Arc::clone(&engine), clock, chance, readiness, spawn, registries };
-        Arc::new(Self { config, engine, auth, router: router(Arc::new(app)) })
+        Arc::new(Self { config, engine, auth, router: router(Arc::new(app), pages) })
     }
 
     async fn answer(

@@ -96,7 +96,13 @@ impl Node {
         net_metrics.register(&mut registry);
         let readiness = Readiness::default();
         let registries: Arc<[Registry]> = Arc::from([registry, rocketmq]);
-        let rest = Rest::new((engine, auth), config.rest.clone(), doors, readiness.clone(), registries);
+        let rest = Rest::new(
+            (engine, auth),
+            config.rest.clone(),
+            doors,
+            readiness.clone(),
+            (registries, console::pages()),
+        );
 
         let protocols: [Arc<dyn Protocol>; 3] = [remoting, grpc, rest];
         let serving = listeners.serve(&protocols, identity, net_metrics)?;
@@ -172,6 +178,7 @@ fn guard(
     let (clock, permit) = (Arc::clone(&doors.clock), Arc::clone(access));
     let guarded = Guarded::new(Arc::clone(broker), &config.guard, clock, permit, metrics);
     let guarded = guarded.with_throttled(Arc::clone(broker.throttled()));
+    let guarded = guarded.with_latencies(Arc::clone(broker.send_latencies()));
     Arc::new(guarded.with_quotas(Arc::clone(broker.quotas()), &config.quota))
 }
 

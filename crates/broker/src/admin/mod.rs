@@ -14,21 +14,29 @@ mod group_clone_offsets;
 mod group_delete;
 mod group_get;
 mod group_list;
+mod group_page;
+mod group_preview;
 mod group_put;
 mod group_reset;
 mod health_list;
 mod key_value;
 mod lite;
+mod message_browse;
+mod message_get;
 mod message_trace;
+mod node_history;
 mod node_info;
 mod node_writes_put;
+mod paging;
 mod quota;
 mod rates;
+mod session_get;
 mod timer_delete;
 mod timer_list;
 mod topic_delete;
 mod topic_get;
 mod topic_list;
+mod topic_page;
 mod topic_put;
 mod transaction_end;
 mod transaction_list;
@@ -42,11 +50,12 @@ use model::Session;
 use model::admin::{
     AclCopy, AclDelete, AclExplain, AclGet, AclList, AclPut, Admin, AdminError, AdminOp, ClientList,
     ConfigGet, ConfigPut, DeadLettersResend, EventList, GroupCloneOffsets, GroupDelete, GroupGet, GroupList,
-    GroupPut, GroupReset, GroupSkip, HealthList, KeyValueGet, KeyValueList, KeyValuePut, LiteClient,
-    LiteDelete, LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent, MessageTraceGet, NodeInfo,
-    NodeWritesPut, OperationInfo, QuotaDelete, QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList,
-    TimerDelete, TimerList, TopicDelete, TopicGet, TopicList, TopicPut, TransactionEnd, TransactionList,
-    UserDelete, UserGet, UserList, UserPut,
+    GroupPage, GroupPreview, GroupPut, GroupReset, GroupSkip, HealthList, KeyValueGet, KeyValueList,
+    KeyValuePut, LiteClient, LiteDelete, LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent,
+    MessageBrowse, MessageGet, MessageTraceGet, NodeHistory, NodeInfo, NodeWritesPut, OperationInfo,
+    QuotaDelete, QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList, SessionGet, TimerDelete, TimerList,
+    TopicDelete, TopicGet, TopicList, TopicPage, TopicPut, TransactionEnd, TransactionList, UserDelete,
+    UserGet, UserList, UserPut,
 };
 use serde_json::Value;
 
@@ -92,15 +101,20 @@ catalogue!(
     TopicPut,
     TopicGet,
     TopicList,
+    TopicPage,
     TopicDelete,
     GroupPut,
     GroupGet,
     GroupList,
+    GroupPage,
     GroupDelete,
     DeadLettersResend,
     GroupReset,
+    GroupPreview,
     GroupSkip,
     GroupCloneOffsets,
+    MessageGet,
+    MessageBrowse,
     KeyValueGet,
     KeyValuePut,
     KeyValueList,
@@ -139,6 +153,8 @@ catalogue!(
     HealthList,
     MessageTraceGet,
     EventList,
+    SessionGet,
+    NodeHistory,
     NodeInfo,
 );
 

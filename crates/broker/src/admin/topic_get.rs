@@ -25,7 +25,7 @@ impl Run for TopicGet {
     }
 }
 
-fn groups_of(broker: &Broker, topic: &Arc<Topic>) -> Vec<GroupName> {
+pub(super) fn groups_of(broker: &Broker, topic: &Arc<Topic>) -> Vec<GroupName> {
     let keys = broker.state.cursor_keys_of(topic.id);
     let ids: BTreeSet<u32> = keys.iter().map(|key| key.group_id).collect();
     let with_progress = ids.iter().filter_map(|id| broker.state.group_by_id(*id));
@@ -43,7 +43,7 @@ impl Broker {
     }
 
     /// Store time of the newest message; 0 if there is none.
-    fn last_stored_ms(&self, stream: StreamId, max: u64) -> Result<i64, Failed> {
+    pub(super) fn last_stored_ms(&self, stream: StreamId, max: u64) -> Result<i64, Failed> {
         let mut last = Vec::with_capacity(1);
         if let Some(offset) = max.checked_sub(1) {
             self.entries(stream, offset, 1, &mut last)?;

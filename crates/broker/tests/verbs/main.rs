@@ -3,6 +3,7 @@
 
 mod access;
 mod bench;
+mod browse;
 mod filters;
 mod kinds;
 mod lite;

@@ -30,7 +30,7 @@ fn rig() -> Rig {
         config,
         &Doors::system(),
         readiness.clone(),
-        registry,
+        (registry, axum::Router::new()),
     );
     Rig { rest, readiness, drain: Drain::new() }
 }
