@@ -1,6 +1,7 @@
 // What people do in the console, step by step.
 import { readFileSync } from 'node:fs';
-import { Api, ensure, open, settled, until, PATIENCE_MS } from './kit.mjs';
+import rocketmq from 'rocketmq-client-nodejs';
+import { Api, ensure, open, settled, until } from './kit.mjs';
 
 const OPEN = process.env.HTTP;
 const GUARDED = process.env.HTTP_GUARDED;
@@ -13,19 +14,24 @@ const api = new Api(OPEN);
 const admin = new Api(GUARDED, 'root', 'root-secret');
 const field = (page, name) => page.locator(`dialog[open] [name="${name}"]`);
 
-/** Until it is a dead letter: handed out and not answered, so often. */
+/** Until it is a dead letter: an unchanged client fails on it, again and again. */
 async function poison(group, topic, body) {
   const [sent] = await api.send(topic, { body, keys: [body] });
   let attempts = 0;
-  await until(`the dead letter of ${body}`, async () => {
-    const messages = await api.receive(group, topic, { wait_ms: 500, invisible_ms: 1000 });
-    attempts += messages.filter((one) => one.message_id === sent.message_id).length;
-    const page = await api.op('group.page', { search: group, exact: true });
-    return page.rows[0].dead_letters > 0;
+  const consumer = new rocketmq.PushConsumer({
+    endpoints: process.env.ENDPOINT, namespace: '', requestTimeout: 5_000, longPollingTimeout: 5_000, consumerGroup: group, subscriptions: new Map([[topic, '*']]),
+    messageListener: { async consume() { attempts += 1; return rocketmq.ConsumeResult.FAILURE; } },
   });
+  await consumer.startup();
+  await until(`the dead letter of ${body}`, async () => (await api.op('group.page', { search: group, exact: true })).rows[0].dead_letters > 0);
   ensure(attempts >= 2, `${attempts} attempts`);
+  // It waits for its long poll; nobody needs it any more.
+  consumer.shutdown().catch(() => {});
   return sent.message_id;
 }
+
+/** What the node under test has: its time lines and events come from operations of their own. */
+const has = async (name) => (await (await fetch(`${OPEN}/api/v1/operations`)).json()).some((one) => one.name === name);
 
 const steps = (page) => page.locator('[data-testid="time-line"] [data-step]').evaluateAll((all) => all.map((one) => one.dataset.step));
 
@@ -65,7 +71,7 @@ export const cases = [
     ensure((await page.locator('[data-testid="body"]').innerText()).includes('"city": "Łódź"'), 'the body is not shown as JSON');
     for (const [by, value] of [['key', 'order-1'], ['id', id]]) {
       await go(`#/topics/walk-orders?tab=messages&by=${by}&value=${value}`);
-      ensure(await page.locator('[data-testid="messages"] tbody tr').count() === 1, `not found by ${by}`);
+      ensure(await page.locator('[data-testid="messages"] [data-row]').count() === 1, `not found by ${by}`);
     }
     await page.locator('[data-testid="messages"] a[data-row]').click();
     await page.waitForSelector(`h1:text-is("${id}")`);
@@ -106,7 +112,7 @@ export const cases = [
       return ['stored', 'delivered', 'acked'].every((step) => all.includes(step));
     });
     ensure((await page.locator('[data-step="acked"]').innerText()).includes('walk-readers'), 'the group is not named');
-    await done();
+    return done();
   }],
 
   ['retries end among the dead letters, and are sent again from there', async (browser) => {
@@ -246,12 +252,13 @@ export const cases = [
   }],
 
   ['events come as they happen', async (browser) => {
+    if (!(await has('event.list'))) return console.log('NOTE this node tells no events: not looked at');
     const { page, go, done } = await open(browser, OPEN);
     await go('#/events');
     await page.getByTestId('live').waitFor();
     await api.topic('walk-event');
     await page.getByTestId('events').getByText('walk-event').first().waitFor();
-    await done();
+    return done();
   }],
 
   ['the keyboard is enough', async (browser) => {

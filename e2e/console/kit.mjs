@@ -1,5 +1,5 @@
 // What the walks share: the node's API, a browser that reports what it must not do, and checks.
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -87,7 +87,7 @@ export async function shot(page, name) {
 
 /** Labels, contrast, roles: by the rules of WCAG 2.1 AA, as far as a program can tell. */
 export async function accessible(page, where) {
-  await page.addScriptTag({ path: AXE }).catch(async () => { await page.evaluate((await import('node:fs')).readFileSync(AXE, 'utf8')); });
+  await page.evaluate(readFileSync(AXE, 'utf8'));
   const found = await page.evaluate(async () => {
     const result = await window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] });
     return result.violations.map((one) => `${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 140)} ${node.any.map((any) => any.message).join(' ').slice(0, 160)}`).join(' | ')}`);

@@ -56,7 +56,10 @@ pub(crate) fn test(options: &TestOptions) -> Result<ExitCode> {
     let status = Command::new("node")
         .arg(paths::e2e().join("console/main.mjs"))
         .env("HTTP", format!("http://{}", open.http()))
+        .env("ENDPOINT", open.endpoint())
         .env("HTTP_GUARDED", format!("http://{}", guarded.http()))
+        // The client and the browser write where they find a home.
+        .env("HOME", &folder)
         .env("CHROMIUM", browser)
         .env("SHOTS", paths::repository().join("target/console-shots"))
         .env("CASE_FILTER", &options.case)

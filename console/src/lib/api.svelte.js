@@ -3,7 +3,7 @@ const KEPT = 'apogee.credentials';
 const stored = () => { try { return sessionStorage.getItem(KEPT); } catch { return null; } };
 
 /** Who is signed in: in this tab, until it is closed. */
-export const session = $state({ credentials: stored(), user: null, role: null, cluster: '', asksPassword: false, known: false });
+export const session = $state({ credentials: stored(), user: null, role: null, cluster: '', asksPassword: false, known: false, operations: [] });
 
 export class ApiError extends Error {
   constructor(status, kind, detail) {
@@ -45,9 +45,13 @@ export async function stream(path, signal) {
 }
 
 export async function whoAmI() {
-  const told = await op('session.get');
+  const [told, catalogue] = await Promise.all([op('session.get'), call('GET', '/api/v1/operations').then((answer) => answer.json())]);
+  session.operations = catalogue.map((one) => one.name);
   Object.assign(session, { user: told.user, role: told.role, cluster: told.cluster, asksPassword: false, known: true });
 }
+
+/** Whether this node can do it: an older one may not. */
+export const can = (name) => session.operations.includes(name);
 
 export async function signIn(user, password) {
   const before = session.credentials;

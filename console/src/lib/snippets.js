@@ -64,13 +64,13 @@ consumer.subscribe("${topic}", FilterExpression())
 for message in consumer.receive(16, 20):
     consumer.ack(message)`,
     'Node 5.x': `// npm install rocketmq-client-nodejs
-import { Producer, SimpleConsumer } from 'rocketmq-client-nodejs';
+import rocketmq from 'rocketmq-client-nodejs';
 
-const producer = new Producer({ endpoints: '${endpoint}', namespace: '' });
+const producer = new rocketmq.Producer({ endpoints: '${endpoint}', namespace: '', topic: '${topic}' });
 await producer.startup();
 await producer.send({ topic: '${topic}', body: Buffer.from('hello') });
 
-const consumer = new SimpleConsumer({
+const consumer = new rocketmq.SimpleConsumer({
   endpoints: '${endpoint}', namespace: '', consumerGroup: '${group}', subscriptions: new Map([['${topic}', '*']]),
 });
 await consumer.startup();
