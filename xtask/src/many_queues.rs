@@ -66,7 +66,8 @@ impl Server {
         let rocketmq = |store: &str| {
             let broker = format!("flushDiskType=ASYNC_FLUSH\n{store}");
             let heaps = Heaps { namesrv: "512m", broker: "4g", proxy: "4g" };
-            let tuning = Tuning { java: &["-XX:+UseG1GC"], heaps, proxy: ProxyMode::Local, broker };
+            let tuning =
+                Tuning { java: &["-XX:+UseG1GC"], heaps, proxy: ProxyMode::Local, access: None, broker };
             ServerUnderTest::rocketmq(tuning, folder)
         };
         match self {
@@ -191,7 +192,7 @@ fn measure(kind: Server, options: &Options, folder: &Path) -> Result<()> {
 
 /// A broker makes itself known to its name server in its own time.
 fn await_broker(server: &ServerUnderTest, folder: &Path) -> Result<()> {
-    let mut operator = crate::operator::Operator::start(server, folder)?;
+    let mut operator = crate::operator::Operator::start(server, None, folder)?;
     process::await_true("the first topic", BROKER_PATIENCE, || {
         Ok(operator.ask("topic first NORMAL 8")? == "OPERATED")
     })

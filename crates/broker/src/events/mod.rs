@@ -297,7 +297,7 @@ fn is_of(kind: &str, types: &[&str]) -> bool {
         short.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     let mut named = types.iter().filter(|wanted| !wanted.is_empty()).peekable();
-    named.peek().is_none() || named.any(|wanted| matches(wanted))
+    named.peek().is_none() || named.any(matches)
 }
 
 #[cfg(test)]
