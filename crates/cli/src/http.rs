@@ -86,6 +86,19 @@ impl Server {
         self.call(Method::GET, path, None).await
     }
 
+    /// What stands at a path, as it is.
+    pub(crate) async fn text(&self, path: &str) -> Result<String> {
+        let mut builder = Request::get(path).header("host", &self.authority);
+        if let Some(authorization) = &self.authorization {
+            builder = builder.header("authorization", authorization);
+        }
+        let (status, answer) = self.exchange(builder.body(Full::default())?).await?;
+        if !status.is_success() {
+            bail!("the server answered {status}");
+        }
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value> {
         self.call(Method::PUT, path, Some(body)).await
     }

@@ -21,7 +21,8 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    acl, admin, events, group, health, lite, receive, send, timer, topic, trace, transaction, user,
+    acl, admin, events, group, health, lite, receive, send, support, timer, top, topic, trace, transaction,
+    user,
 };
 use crate::http::Server;
 use crate::output::Format;
@@ -78,6 +79,20 @@ pub enum Command {
     Health {
         #[command(flatten)]
         args: health::Args,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Show what the engine does now, again and again
+    Top {
+        #[command(flatten)]
+        args: top::Args,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Put what others need to see to help into one file, without secrets and messages
+    SupportBundle {
+        #[command(flatten)]
+        args: support::Args,
         #[command(flatten)]
         common: Common,
     },
@@ -217,6 +232,14 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Health { args, common } => {
             let (server, format) = common.connect()?;
             health::run(&server, format, args).await?;
+        }
+        Command::Top { args, common } => {
+            let (server, format) = common.connect()?;
+            top::run(&server, format, args).await?;
+        }
+        Command::SupportBundle { args, common } => {
+            let (server, _) = common.connect()?;
+            support::run(&server, args).await?;
         }
         Command::User { command, common } => {
             let (server, format) = common.connect()?;

@@ -38,7 +38,7 @@ pub struct Guarded<E> {
 struct Running<'a> {
     metrics: &'a Metrics,
     clock: &'a dyn Clock,
-    protocol: &'static str,
+    session: &'a Session,
     verb: Verb,
     started: Duration,
     finished: bool,
@@ -54,6 +54,7 @@ impl<E: Engine> Guarded<E> {
         permit: Arc<dyn Permit>,
         metrics: Metrics,
     ) -> Self {
+        metrics.slow.configure(config);
         let permissions = engine.operations().iter().map(|op| (op.name, op.permission)).collect();
         let admission = Admission::new(config.calls_per_session_max);
         let requests = Budget::new(config.request_bytes_max);
@@ -153,6 +154,7 @@ impl<E: Engine> Guarded<E> {
 
     /// Puts changed settings into force.
     pub fn reconfigure(&self, config: &GuardConfig) {
+        self.metrics.slow.configure(config);
         self.admission.set_max(config.calls_per_session_max);
         self.requests.set_max(config.request_bytes_max);
     }
@@ -183,12 +185,11 @@ impl<E: Engine> Guarded<E> {
         Ok(seat)
     }
 
-    fn start(&self, session: &Session, verb: Verb) -> Running<'_> {
+    fn start<'a>(&'a self, session: &'a Session, verb: Verb) -> Running<'a> {
         self.metrics.started(verb);
         let clock = self.clock.as_ref();
-        let (metrics, sends) = (&self.metrics, &*self.sends);
-        let (protocol, started) = (session.protocol, clock.monotonic());
-        Running { metrics, clock, protocol, verb, started, finished: false, sends }
+        let (metrics, sends, started) = (&self.metrics, &*self.sends, clock.monotonic());
+        Running { metrics, clock, session, verb, started, finished: false, sends }
     }
 
     /// Lets a call that may fail through.
@@ -253,9 +254,11 @@ fn span(verb: Verb, session: &Session) -> tracing::Span {
 impl Running<'_> {
     fn finish(mut self, error: Option<Kind>) {
         self.finished = true;
-        let took = self.clock.monotonic().saturating_sub(self.started);
+        let now = self.clock.monotonic();
+        let took = now.saturating_sub(self.started);
         self.metrics.finished(self.verb, took);
-        self.metrics.answered(self.protocol, self.verb, took, error.is_some());
+        self.metrics.answered(self.session.protocol, self.verb, took, error.is_some());
+        self.metrics.slow.ended(self.session, self.verb, took, now);
         if self.verb == Verb::Publish && error.is_none() {
             self.sends.add(took);
         }

@@ -15,11 +15,21 @@ pub struct GuardConfig {
     /// Bytes of messages that are being sent at the same time, over all connections and protocols;
     /// more are answered "too many requests". At most its share of `runtime.memory_budget_bytes`.
     pub request_bytes_max: usize,
+    /// A call that takes so long, in milliseconds, leaves a line in the log (target `slow`); those that wait for
+    /// messages do not. 0: none does.
+    pub slow_call_ms: u64,
+    /// Most such lines in a minute; the metric `calls_slow_untold` counts the others.
+    pub slow_calls_per_min_max: u32,
 }
 
 impl Default for GuardConfig {
     fn default() -> Self {
-        Self { calls_per_session_max: 16_384, request_bytes_max: 256 << 20 }
+        Self {
+            calls_per_session_max: 16_384,
+            request_bytes_max: 256 << 20,
+            slow_call_ms: 1_000,
+            slow_calls_per_min_max: 60,
+        }
     }
 }
 

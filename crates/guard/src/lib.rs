@@ -24,6 +24,7 @@ pub mod permit;
 pub mod quota;
 pub mod refuse;
 mod rpc;
+mod slow;
 
 pub use access::{Access, AccessConfig};
 pub use call::Guarded;

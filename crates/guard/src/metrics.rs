@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::rpc::{Rpc, RpcLatency};
+use crate::slow::SlowCalls;
 
 /// One call of an engine. The names are labels of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +139,7 @@ pub struct Metrics {
     quota_buckets: Gauge,
     quota_shared: Counter,
     rpc: Arc<Rpc>,
+    pub(crate) slow: Arc<SlowCalls>,
     /// The members of families above, by verb: a call need not look them up.
     by_verb: Vec<(Histogram, Gauge)>,
 }
@@ -165,6 +167,7 @@ impl Default for Metrics {
             quota_buckets: Gauge::default(),
             quota_shared: Counter::default(),
             rpc: Arc::default(),
+            slow: Arc::default(),
             by_verb,
         }
     }
@@ -190,6 +193,10 @@ impl Metrics {
         );
         registry.register("verb_running", "Calls that run or wait", self.running.clone());
         registry.register("calls_refused", "Calls that did not reach the engine", self.refused.clone());
+        let help = "Calls that took `guard.slow_call_ms` and longer, without those that wait for messages";
+        registry.register("calls_slow", help, self.slow.slow.clone());
+        let help = "Slow calls that left no line in the log, because there were too many";
+        registry.register("calls_slow_untold", help, self.slow.untold.clone());
         registry.register("quota_refused", "Calls over a quota", self.over_quota.clone());
         registry.register(
             "quota_buckets",

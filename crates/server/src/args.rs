@@ -28,6 +28,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Check the data folder of a stopped engine
     Verify(VerifyArgs),
+    /// Tell whether the engine would run well here: settings, memory, files, disk, clock, ports
+    Doctor(ServeArgs),
     /// Print the settings in force
     Config(ServeArgs),
     /// Print the description of the HTTP API (OpenAPI 3.1)
@@ -134,6 +136,8 @@ mod tests {
             "acl grant alice operator --namespace eu",
             "acl explain alice Pub Topic:orders --from 10.0.0.1",
             "acl import plain_acl.yml",
+            "top -n 5 --once",
+            "support-bundle -o f.json",
             "health --subject group -n 5 --advice --watch 3",
             "send t -b hello -t tag -k k1 --key k2 -p a=b --delay 30s -n 5 --server http://h:1",
             "receive t -g g -n 10 -w 1m --ack --tags a",

@@ -12,6 +12,7 @@ mod access;
 pub mod args;
 mod banner;
 pub mod config;
+mod doctor;
 pub mod exposition;
 mod logging;
 pub mod memory;
@@ -49,6 +50,7 @@ fn run(args: Args) -> Result<ExitCode> {
         None => serve::run(&args.serve),
         Some(Command::Serve(serve)) => serve::run(&serve),
         Some(Command::Verify(verify)) => verify::run(&verify),
+        Some(Command::Doctor(serve)) => doctor::run(&serve),
         Some(Command::Config(serve)) => {
             print!("{}", toml::to_string(&settings::in_force(&Doors::system(), &serve.config()?)?)?);
             Ok(ExitCode::SUCCESS)

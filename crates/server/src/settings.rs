@@ -33,10 +33,12 @@ const HEAD: &str =
     "# Settings that were changed while the node ran (`config.put`). They win over the configuration file.\n";
 
 /// What can change while the node runs, and what such a change does.
-pub const LIVE: [(&str, &str); 18] = [
+pub const LIVE: [(&str, &str); 20] = [
     ("log.filter", "the next log lines"),
     ("guard.calls_per_session_max", "the next calls; those that run go on"),
     ("guard.request_bytes_max", "the next sends; never beyond its share of memory"),
+    ("guard.slow_call_ms", "calls that end from now on"),
+    ("guard.slow_calls_per_min_max", "this minute"),
     ("broker.auto_create_topics", "the next sends, and routes of topics that do not exist"),
     ("broker.auto_create_groups", "the next heartbeats of unknown groups"),
     ("broker.auto_create_queues_max", "topics that are made from now on"),

@@ -11,3 +11,4 @@ mod node;
 mod resources;
 mod rest_fuzz;
 mod settings;
+mod support;
