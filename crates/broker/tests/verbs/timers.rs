@@ -80,7 +80,8 @@ async fn first(bench: &Bench, count: usize) -> Vec<String> {
 #[tokio::test]
 async fn what_is_recalled_never_comes_also_after_a_restart() {
     let mut bench = bench().await;
-    let due_ms = now_ms() + 1_500;
+    // Far enough that a slow machine has recalled before it is due.
+    let due_ms = now_ms() + 5_000;
     let one = send_at(&bench, "one", due_ms).await;
     send_at(&bench, "two", due_ms).await;
     let three = send_at(&bench, "three", due_ms).await;

@@ -234,7 +234,10 @@ async fn six_planted_troubles_are_found_in_time_with_their_reasons() {
     });
     assert_eq!(others.collect::<Vec<_>>(), Vec::<Value>::new(), "nothing else is wrong");
     let metrics = get(rest, "/metrics").await;
-    assert!(metrics.contains("apogee_health_troubles{trouble=\"stuck_consumer\"} 1"), "{metrics}");
+    for (_, trouble, _) in TROUBLES {
+        let none = format!("apogee_health_troubles{{trouble=\"{trouble}\"}} 0");
+        assert!(!metrics.contains(&none) && metrics.contains(none.trim_end_matches('0')), "{metrics}");
+    }
 
     // The first was refused, and told again: nothing is lost.
     let mut told = Vec::new();

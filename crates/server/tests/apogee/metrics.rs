@@ -112,7 +112,7 @@ async fn the_text_is_sound_and_counters_only_grow() {
         ("rocketmq_consumer_ready_messages", &reader, 3.0),
         ("rocketmq_consumer_inflight_messages", &reader, 0.0),
         ("rocketmq_consumer_connections", &[("consumer_group", "g"), ("consume_mode", "push")], 1.0),
-        ("rocketmq_topic_number", &[("node_id", "apogee-0"), ("cluster", "DefaultCluster")], 5.0),
+        ("rocketmq_topic_number", &[("node_id", "apogee-0"), ("cluster", "DefaultCluster")], 6.0),
     ] {
         let value = value(&after, name, labels);
         assert!((value - expected).abs() < 1e-9, "{name} {labels:?} is {value}, not {expected}");
