@@ -30,8 +30,6 @@ async function poison(group, topic, body) {
   return sent.message_id;
 }
 
-/** What the node under test has: its time lines and events come from operations of their own. */
-const has = async (name) => (await (await fetch(`${OPEN}/api/v1/operations`)).json()).some((one) => one.name === name);
 
 const steps = (page) => page.locator('[data-testid="time-line"] [data-step]').evaluateAll((all) => all.map((one) => one.dataset.step));
 
