@@ -236,6 +236,26 @@ export const cases = [
     await done();
   }],
 
+  ['an answer may come after its page was left', async (browser) => {
+    const { page, go, done } = await open(browser, OPEN);
+    let leave;
+    const left = new Promise((resolve) => { leave = resolve; });
+    await page.route('**/operations/config.put', async (asked) => {
+      const response = await asked.fetch();
+      await left;
+      await asked.fulfill({ response });
+    });
+    await go('#/config?search=auto_create_groups');
+    await page.getByRole('button', { name: 'Edit broker.auto_create_groups' }).click();
+    await field(page, 'value').fill('false');
+    await page.locator('dialog[open]').getByRole('button', { name: 'Save' }).click();
+    await go('#/quotas?search=another');
+    leave();
+    await page.getByText('broker.auto_create_groups changed').waitFor();
+    await api.op('config.put', { settings: { 'broker.auto_create_groups': null } });
+    await done();
+  }],
+
   ['timed messages and transactions are listed, a timer is recalled', async (browser) => {
     await api.topic('walk-later', 'DELAY', 2);
     await api.send('walk-later', { body: 'later', delay_ms: 3_600_000 });

@@ -8,6 +8,8 @@ export function live(load, every = 0) {
     let gone = false;
     let timer;
     const run = async () => {
+      // Asked for by an answer that came after the page was left.
+      if (gone) return;
       clearTimeout(timer);
       try {
         const loaded = await load();

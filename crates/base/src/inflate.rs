@@ -4,18 +4,48 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-/// What was compressed; none if that is more than `bytes_max`, or was not compressed in a way known here.
-/// Told by the first bytes, not by flags: clients of different ages set those differently.
+/// With what bytes were compressed, as their beginning tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    Gzip,
+    Lz4,
+    Zstd,
+    /// Or nothing that is known here: zlib has no mark of its own.
+    Zlib,
+}
+
+impl Compression {
+    #[must_use]
+    pub const fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [0x1F, 0x8B, ..] => Self::Gzip,
+            [0x04, 0x22, 0x4D, 0x18, ..] => Self::Lz4,
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => Self::Zstd,
+            _ => Self::Zlib,
+        }
+    }
+}
+
+/// What was compressed; none if that is more than `bytes_max`, or was not compressed in a way known here, or
+/// is not whole. Told by the first bytes, not by flags: clients of different ages set those differently.
 #[must_use]
 pub fn inflate(bytes: &[u8], bytes_max: usize) -> Option<Bytes> {
     let read = |from| read(from, bytes_max);
-    match bytes {
-        [0x1F, 0x8B, ..] => read(&mut flate2::read::MultiGzDecoder::new(bytes)),
-        [0x28, 0xB5, 0x2F, 0xFD, ..] => read(&mut zstd::Decoder::new(bytes).ok()?),
-        [0x04, 0x22, 0x4D, 0x18, ..] => read(&mut lz4_flex::frame::FrameDecoder::new(bytes)),
-        [0x78, ..] => read(&mut flate2::read::ZlibDecoder::new(bytes)),
-        _ => None,
+    match Compression::of(bytes) {
+        Compression::Gzip => read(&mut flate2::read::MultiGzDecoder::new(bytes)),
+        Compression::Zstd => read(&mut zstd::Decoder::new(bytes).ok()?),
+        Compression::Lz4 if !ends_as_lz4(bytes) => None,
+        Compression::Lz4 => read(&mut lz4_flex::frame::FrameDecoder::new(bytes)),
+        Compression::Zlib => read(&mut flate2::read::ZlibDecoder::new(bytes)),
     }
+}
+
+/// The decoder takes an end in the middle for an end: a whole frame has a mark there, and a
+/// checksum behind it if its flags say so.
+fn ends_as_lz4(bytes: &[u8]) -> bool {
+    const HAS_CHECKSUM: u8 = 0x04;
+    let checksum = if bytes.get(4).is_some_and(|flags| flags & HAS_CHECKSUM != 0) { 4 } else { 0 };
+    bytes.get(..bytes.len().saturating_sub(checksum)).is_some_and(|frame| frame.ends_with(&[0; 4]))
 }
 
 fn read(from: &mut dyn Read, bytes_max: usize) -> Option<Bytes> {

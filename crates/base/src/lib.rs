@@ -27,7 +27,7 @@ pub use chance::{Chance, SystemChance};
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, DiskSpace, OpenMode, SystemDisk};
 pub use doors::Doors;
-pub use inflate::inflate;
+pub use inflate::{Compression, inflate};
 pub use net::{Connection, Home, Listener, Net, SystemNet};
 pub use seal::Seal;
 pub use spawn::{Spawn, SystemSpawn, Task};

@@ -7,10 +7,11 @@ use hashbrown::{HashMap, HashSet};
 use model::admin::{
     AdminError, GroupOrder, GroupPage, GroupPageAnswer, GroupPageRequest, GroupRow, RateOf, Window,
 };
-use model::{GroupName, QueueId, Session, StreamId, TopicName};
+use model::{GroupName, Session, StreamId, TopicName};
 
 use super::Run;
-use super::paging::{matches, slice};
+use super::paging::{Passed, matches, passed, slice};
+use super::topic_page::held;
 use crate::broker::Broker;
 use crate::error::Failed;
 use crate::machine::state::Group;
@@ -30,7 +31,7 @@ struct Counted {
     sums: Sums,
     members: usize,
     dead_letters: u64,
-    received: (Window, Window),
+    received: Passed,
     sent_back_day: Window,
 }
 
@@ -69,7 +70,8 @@ impl Run for GroupPage {
 
 fn count(broker: &Broker, groups: Vec<Arc<Group>>) -> Result<Vec<Counted>, Failed> {
     let mut sums = sums(broker)?;
-    let (received, sent_back) = (passed(broker, RateOf::Received), passed(broker, RateOf::SentBack));
+    let by_group = |of| passed(broker, of, |row| row.group.clone());
+    let (received, sent_back) = (by_group(RateOf::Received), by_group(RateOf::SentBack));
     let counted = groups.into_iter().map(|group| {
         let name = &group.config.name;
         Ok(Counted {
@@ -82,19 +84,6 @@ fn count(broker: &Broker, groups: Vec<Arc<Group>>) -> Result<Vec<Counted>, Faile
         })
     });
     counted.collect()
-}
-
-/// What passed to or from groups in the last minute and the last day.
-fn passed(broker: &Broker, of: RateOf) -> HashMap<GroupName, (Window, Window)> {
-    let mut sums: HashMap<GroupName, (Window, Window)> = HashMap::new();
-    for row in broker.busiest(of, usize::MAX) {
-        if let Some(group) = row.group {
-            let (minute, day) = sums.entry(group).or_default();
-            *minute += row.minute;
-            *day += row.day;
-        }
-    }
-    sums
 }
 
 /// One pass over all cursors.
@@ -123,13 +112,8 @@ fn sums(broker: &Broker) -> Result<HashMap<u32, Sums>, Failed> {
 }
 
 fn dead_letters(broker: &Broker, group: &GroupName) -> Result<u64, Failed> {
-    let Some(topic) = broker.state.topic(&TopicName::dead_letters_of(group)) else { return Ok(0) };
-    let mut count = 0;
-    for queue in 0..topic.config.queues() {
-        let bounds = broker.bounds(topic.stream(QueueId(queue)))?;
-        count += bounds.max - bounds.min;
-    }
-    Ok(count)
+    let topic = broker.state.topic(&TopicName::dead_letters_of(group));
+    topic.map_or(Ok(0), |topic| Ok(held(broker, &topic, false)?.0))
 }
 
 fn row(broker: &Broker, one: &Counted) -> Result<GroupRow, Failed> {

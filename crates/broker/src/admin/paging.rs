@@ -1,6 +1,14 @@
 //! What lists have in common that are shown page by page.
 
-use model::admin::{ROWS_DEFAULT, ROWS_MAX};
+use std::hash::Hash;
+
+use hashbrown::HashMap;
+use model::admin::{ROWS_DEFAULT, ROWS_MAX, RateOf, RatesRow, Window};
+
+use crate::broker::Broker;
+
+/// In the last minute and the last day.
+pub(super) type Passed = (Window, Window);
 
 /// Whether a name holds what is searched, in any case of letters; or is just that, where it must be `exact`.
 pub(super) fn matches(name: &str, search: Option<&str>, exact: bool) -> bool {
@@ -16,6 +24,23 @@ pub(super) fn slice<T>(all: &[T], offset: u32, limit: Option<u32>) -> &[T] {
     let from = (offset as usize).min(all.len());
     let to = (from + limit.unwrap_or(ROWS_DEFAULT).clamp(1, ROWS_MAX) as usize).min(all.len());
     &all[from..to]
+}
+
+/// What passed, summed by what rows have in common.
+pub(super) fn passed<K: Eq + Hash>(
+    broker: &Broker,
+    of: RateOf,
+    key: impl Fn(&RatesRow) -> Option<K>,
+) -> HashMap<K, Passed> {
+    let mut sums: HashMap<K, Passed> = HashMap::new();
+    for row in broker.busiest(of, usize::MAX) {
+        if let Some(key) = key(&row) {
+            let (minute, day) = sums.entry(key).or_default();
+            *minute += row.minute;
+            *day += row.day;
+        }
+    }
+    sums
 }
 
 #[cfg(test)]

@@ -5,21 +5,16 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::admin::{
-    AdminError, RateOf, TopicOrder, TopicPage, TopicPageAnswer, TopicPageRequest, TopicRow, Window,
-};
+use model::admin::{AdminError, RateOf, TopicOrder, TopicPage, TopicPageAnswer, TopicPageRequest, TopicRow};
 use model::topic::ATTRIBUTE_MESSAGE_TYPE;
 use model::{QueueId, Session, TopicName};
 
 use super::Run;
-use super::paging::{matches, slice};
+use super::paging::{Passed, matches, passed, slice};
 use super::topic_get::groups_of;
 use crate::broker::Broker;
 use crate::error::Failed;
 use crate::machine::state::Topic;
-
-/// In the last minute and the last day.
-type Passed = (Window, Window);
 
 /// What passed through topics.
 struct Passing {
@@ -54,16 +49,8 @@ impl Run for TopicPage {
 }
 
 fn passing(broker: &Broker) -> Passing {
-    let of = |of| {
-        let mut sums: HashMap<TopicName, Passed> = HashMap::new();
-        for row in broker.busiest(of, usize::MAX) {
-            let (minute, day) = sums.entry(row.topic).or_default();
-            *minute += row.minute;
-            *day += row.day;
-        }
-        sums
-    };
-    Passing { sent: of(RateOf::Sent), received: of(RateOf::Received) }
+    let by_topic = |of| passed(broker, of, |row| Some(row.topic.clone()));
+    Passing { sent: by_topic(RateOf::Sent), received: by_topic(RateOf::Received) }
 }
 
 fn of(sums: &HashMap<TopicName, Passed>, topic: &Topic) -> Passed {
@@ -98,7 +85,7 @@ fn sort(broker: &Broker, passing: &Passing, topics: &mut [Arc<Topic>], by: Topic
 }
 
 /// Messages in all queues, and if it is asked for the store time of the newest one.
-fn held(broker: &Broker, topic: &Topic, with_time: bool) -> Result<(u64, i64), Failed> {
+pub(super) fn held(broker: &Broker, topic: &Topic, with_time: bool) -> Result<(u64, i64), Failed> {
     let (mut messages, mut last) = (0, 0);
     for queue in 0..topic.config.queues() {
         let stream = topic.stream(QueueId(queue));

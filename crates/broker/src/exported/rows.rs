@@ -111,7 +111,7 @@ impl Broker {
         let mut dead_letters = Vec::new();
         for topic in self.state.topics().iter().filter(|topic| topic.config.name.is_dead_letters()) {
             let group = topic.config.name.derived_from().unwrap_or_default().to_owned();
-            dead_letters.push((group, self.end(topic, QueueId(0))));
+            dead_letters.push((group, self.end_of(topic, QueueId(0))));
         }
         self.fold_dead_letters(&mut dead_letters);
         Rows { topics, readers: self.reader_rows(&mut readers), dead_letters }
@@ -123,10 +123,6 @@ impl Broker {
             let others = all.split_off(max).iter().map(|(_, end)| end).sum();
             all.push((OTHER.to_owned(), others));
         }
-    }
-
-    fn end(&self, topic: &Topic, queue: QueueId) -> u64 {
-        self.bounds(topic.stream(queue)).map_or(0, |bounds| bounds.max)
     }
 
     fn topic_rows(&self, paces: &mut BTreeMap<(TopicName, Option<GroupName>), Paced>) -> Vec<TopicRow> {
@@ -153,7 +149,7 @@ impl Broker {
                 sent,
                 sent_per_s: per_s,
                 sent_bytes_per_s: bytes_per_s,
-                end: (0..queues).map(|queue| self.end(&topic, QueueId(queue))).sum(),
+                end: (0..queues).map(|queue| self.end_of(&topic, QueueId(queue))).sum(),
             });
         }
         if others > 0 {

@@ -119,7 +119,8 @@ impl Broker {
         Failing { message_id: id.unwrap_or_else(|| lsn.to_string()), topic, attempts, at_ms }
     }
 
-    fn end_of(&self, topic: &Topic, queue: QueueId) -> u64 {
+    /// Where a queue ends; 0 if that cannot be told.
+    pub(crate) fn end_of(&self, topic: &Topic, queue: QueueId) -> u64 {
         self.bounds(topic.stream(queue)).map_or(0, |bounds| bounds.max)
     }
 

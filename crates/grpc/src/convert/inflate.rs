@@ -5,10 +5,8 @@
 //! client opens gzip alone and fails on zlib, and the Rust client opens nothing. LZ4 and Zstandard,
 //! which a newer 4.x producer may choose, have no name in the 5.x protocol: they are opened for all.
 
-use std::io::Read;
-
+use base::{Compression, inflate};
 use bytes::Bytes;
-use flate2::read::{GzDecoder, ZlibDecoder};
 use model::StoredMessage;
 use model::limits::BODY_BYTES_MAX;
 use model::message::flags;
@@ -51,39 +49,26 @@ pub(crate) fn body(stored: &StoredMessage, bodies: Bodies) -> (Bytes, bool) {
     }
 }
 
-/// The decoder takes an end in the middle for an end: a whole frame has a mark there, and a
-/// checksum behind it if its flags say so.
-fn ends_as_lz4(body: &[u8]) -> bool {
-    const HAS_CHECKSUM: u8 = 0x04;
-    let checksum = if body.get(4).is_some_and(|flags| flags & HAS_CHECKSUM != 0) { 4 } else { 0 };
-    body.get(..body.len().saturating_sub(checksum)).is_some_and(|frame| frame.ends_with(&[0; 4]))
-}
-
 /// `None`: it is no such stream, or larger inside than any message may be.
 fn open(body: &[u8], kind: i32) -> Option<Bytes> {
-    let most = BODY_BYTES_MAX as u64 + 1;
-    let mut opened = Vec::new();
-    let read = match (kind, body) {
-        (LZ4, _) if !ends_as_lz4(body) => return None,
-        (LZ4, _) => lz4_flex::frame::FrameDecoder::new(body).take(most).read_to_end(&mut opened),
-        (ZSTD, _) => zstd::Decoder::with_buffer(body).and_then(|d| d.take(most).read_to_end(&mut opened)),
-        (_, [0x1F, 0x8B, ..]) => GzDecoder::new(body).take(most).read_to_end(&mut opened),
-        _ => ZlibDecoder::new(body).take(most).read_to_end(&mut opened),
+    let is_told = match kind {
+        LZ4 => Compression::of(body) == Compression::Lz4,
+        ZSTD => Compression::of(body) == Compression::Zstd,
+        _ => matches!(Compression::of(body), Compression::Gzip | Compression::Zlib),
     };
-    (read.is_ok() && opened.len() <= BODY_BYTES_MAX).then(|| opened.into())
+    if is_told { inflate(body, BODY_BYTES_MAX) } else { None }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
-    use flate2::Compression;
     use flate2::write::{GzEncoder, ZlibEncoder};
 
     use super::*;
 
     fn zlib(body: &[u8]) -> Vec<u8> {
-        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+        let mut encoder = ZlibEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(body).expect("in memory");
         encoder.finish().expect("in memory")
     }
@@ -106,7 +91,7 @@ mod tests {
 
     #[test]
     fn zlib_and_gzip_are_opened() {
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::default());
         gzip.write_all(b"hello").expect("in memory");
         assert_eq!(open(&gzip.finish().expect("in memory"), 0), Some(Bytes::from_static(b"hello")));
         assert_eq!(open(&zlib(b"hello"), 0), Some(Bytes::from_static(b"hello")));
