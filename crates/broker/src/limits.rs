@@ -105,6 +105,9 @@ pub const HEALTH_PAUSE_PER_LOOK: u32 = 50;
 pub const HEALTH_AGES_MAX: usize = 1_000;
 /// Queues of one topic that are compared with each other.
 pub const HEALTH_QUEUES_MAX: u32 = 1_024;
+/// Queues of all topics that one look compares: 8 bytes each are kept for every look of the window. Those of
+/// the topics with most messages; none of the others is told to be hot.
+pub const HEALTH_QUEUES_COMPARED_MAX: u32 = 10_000;
 /// Troubles that wait to be told to the webhook; the next ones are not told, and counted.
 pub const ALERTS_WAITING_MAX: usize = 256;
 /// Queues in which one reading of the metrics asks when a waiting message was stored: that may read the disk.

@@ -12,7 +12,7 @@ use super::sample::{
     TopicSample,
 };
 use crate::broker::Broker;
-use crate::limits::{HEALTH_AGES_MAX, HEALTH_QUEUES_MAX};
+use crate::limits::{HEALTH_AGES_MAX, HEALTH_QUEUES_COMPARED_MAX, HEALTH_QUEUES_MAX};
 use crate::machine::state::{CursorKey, Group, Topic, WorstFailure};
 use crate::pulled::Noted;
 use crate::resolve::message_of;
@@ -235,26 +235,33 @@ impl Broker {
         first.first().map(|entry| entry.time_ms)
     }
 
+    /// The topics that were sent to since the last look, as many as may be compared: those with most messages.
     fn gather_topics(&self, ends: &mut HashMap<TopicName, u64>) -> Vec<TopicSample> {
         let mut sent_now = HashMap::with_capacity(ends.len());
-        let mut samples = Vec::new();
+        let mut grown = Vec::new();
         for (name, tally) in self.state.tallies() {
             let sent = tally.read().messages;
             let before = ends.get(&name).copied();
             sent_now.insert(name.clone(), sent);
             // Also the look before the first messages: what grows needs a beginning.
-            if before.is_some_and(|before| before == sent) || name.is_retry() || name.is_dead_letters() {
-                continue;
-            }
-            let Some(topic) = self.state.topic(&name) else { continue };
-            let queues = topic.config.write_queues;
-            if (2..=HEALTH_QUEUES_MAX).contains(&queues) {
-                let ends = (0..queues).map(|queue| self.end_of(&topic, QueueId(queue))).collect();
-                samples.push(TopicSample { name, ends });
+            if before != Some(sent) && !name.is_retry() && !name.is_dead_letters() {
+                grown.push((sent.saturating_sub(before.unwrap_or_default()), name));
             }
         }
         *ends = sent_now;
-        samples
+        grown.sort_unstable_by(|a, b| b.cmp(a));
+        let mut left = HEALTH_QUEUES_COMPARED_MAX;
+        let samples = grown.into_iter().filter_map(|(_, name)| {
+            let topic = self.state.topic(&name)?;
+            let queues = topic.config.write_queues;
+            if !(2..=HEALTH_QUEUES_MAX.min(left)).contains(&queues) {
+                return None;
+            }
+            left -= queues;
+            let ends = (0..queues).map(|queue| self.end_of(&topic, QueueId(queue))).collect();
+            Some(TopicSample { name, ends })
+        });
+        samples.collect()
     }
 
     fn gather_producers(&self) -> Vec<ProducerSample> {

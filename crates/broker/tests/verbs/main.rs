@@ -5,6 +5,7 @@ mod access;
 mod bench;
 mod browse;
 mod filters;
+mod health;
 mod kinds;
 mod lite;
 mod order;

@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 
 use super::entry::Entry;
 use super::filter::mix;
+use super::idle_ends::IdleEnds;
 use crate::limits::SHARDS;
 
 /// Hashes stream ids the same way in every process, so that a simulation can be repeated.
@@ -82,7 +83,7 @@ pub(crate) type Generation = StreamMap<LiveStream>;
 pub(crate) struct Shard {
     pub(crate) current: Generation,
     pub(crate) frozen: Option<Arc<Generation>>,
-    idle: StreamMap<End>,
+    idle: IdleEnds,
     /// First readable offsets that were looked up, while the log starts at `mins_at`.
     mins: StreamMap<u64>,
     mins_at: Lsn,
@@ -97,7 +98,7 @@ impl Shard {
     pub(crate) fn end(&self, stream: u64) -> Option<End> {
         let frozen = || self.frozen.as_ref().and_then(|f| f.get(&stream));
         let live = self.current.get(&stream).or_else(frozen).map(|s| s.end);
-        live.or_else(|| self.idle.get(&stream).copied())
+        live.or_else(|| self.idle.get(stream))
     }
 
     pub(crate) fn frozen_stream(&self, stream: u64) -> Option<&LiveStream> {
@@ -105,7 +106,7 @@ impl Shard {
     }
 
     pub(crate) fn remember_end(&mut self, stream: u64, end: End) {
-        if self.idle.len() >= self.idle_max && !self.idle.contains_key(&stream) {
+        if self.idle.len() >= self.idle_max && self.idle.get(stream).is_none() {
             // Rare, and what is lost can be looked up again: simpler than tracking who is used.
             self.idle.clear();
         }
@@ -113,7 +114,7 @@ impl Shard {
     }
 
     pub(crate) fn drop_stream(&mut self, stream: u64) {
-        self.idle.remove(&stream);
+        self.idle.remove(stream);
         self.mins.remove(&stream);
         self.drops += 1;
         self.current.insert(stream, LiveStream { reset: true, ..LiveStream::default() });
@@ -160,7 +161,7 @@ impl Shard {
             g.capacity() * size_of::<(u64, LiveStream)>() + spilled * size_of::<Entry>()
         };
         let frozen = self.frozen.as_ref().map_or(0, |f| live(f));
-        let ends = self.idle.allocation_size() + self.mins.allocation_size();
+        let ends = self.idle.allocation_bytes() + self.mins.allocation_size();
         (live(&self.current) + frozen, ends)
     }
 }
@@ -212,7 +213,7 @@ impl LiveStreams {
             let mut shard = shard.write();
             for (stream, live) in generation.iter() {
                 if live.end.next_offset == 0 {
-                    shard.idle.remove(stream);
+                    shard.idle.remove(*stream);
                 } else {
                     shard.remember_end(*stream, live.end);
                 }
@@ -224,14 +225,14 @@ impl LiveStreams {
     pub(crate) fn learn_end(&self, stream: u64, end: End) {
         let mut shard = self.shard(stream).write();
         if shard.idle.len() < shard.idle_max {
-            shard.idle.entry(stream).or_insert(end);
+            shard.idle.insert_if_unknown(stream, end);
         }
     }
 
     /// Forgets the ends of streams that were dropped: there may be many.
     pub(crate) fn forget_dropped(&self) {
         for shard in &self.shards {
-            shard.write().idle.retain(|_, end| end.next_offset > 0);
+            shard.write().idle.retain(|end| end.next_offset > 0);
         }
     }
 
@@ -248,7 +249,7 @@ impl LiveStreams {
         for shard in &self.shards {
             let mut shard = shard.write();
             shard.current = Generation::default();
-            shard.idle = StreamMap::default();
+            shard.idle = IdleEnds::default();
             shard.mins = StreamMap::default();
             shard.drops += 1;
         }

@@ -23,6 +23,7 @@ pub(crate) mod directory;
 pub mod entry;
 pub(crate) mod filter;
 pub(crate) mod hash;
+mod idle_ends;
 pub mod job;
 pub(crate) mod key_file;
 pub(crate) mod live;
