@@ -57,6 +57,10 @@ pub const BORN_TIMESTAMP: &str = "BORN_TIMESTAMP";
 pub const DLQ_ORIGIN_TOPIC: &str = "DLQ_ORIGIN_TOPIC";
 pub const DLQ_ORIGIN_MESSAGE_ID: &str = "DLQ_ORIGIN_MESSAGE_ID";
 
+/// Where a message comes from, as the W3C's Trace Context says it. Users, or what instruments them, set it.
+pub const TRACEPARENT: &str = "traceparent";
+/// What goes with it.
+pub const TRACESTATE: &str = "tracestate";
 /// A producer's name of its own, for deduplication by sequence. Users set it.
 pub const DEDUP_PRODUCER: &str = "APOGEE_PRODUCER_ID";
 /// A number that the producer gives each message once.

@@ -16,3 +16,6 @@ pub(crate) const ACK_RECEIPTS_MAX: usize = 1_024;
 pub(crate) const EVENT_WAIT_MS: u64 = 15_000;
 /// How long a receive may wait: proxies between client and server cut silent connections at 60 s.
 pub(crate) const WAIT_MS_MAX: i64 = 30_000;
+/// A `traceparent` or `tracestate` that a request came with is kept with its messages up to this length, which the
+/// W3C asks everybody to pass on.
+pub(crate) const TRACE_HEADER_BYTES_MAX: usize = 512;

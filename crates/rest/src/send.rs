@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
+use http::HeaderMap;
+use model::properties::{TRACEPARENT, TRACESTATE};
 use model::verbs::{Publish, PublishedMessage, QueueChoice};
 use model::{QueueId, TopicName};
 use schemars::JsonSchema;
@@ -13,7 +15,7 @@ use serde_json::Value;
 
 use crate::app::{App, Caller};
 use crate::error::Problem;
-use crate::limits::SEND_MESSAGES_MAX;
+use crate::limits::{SEND_MESSAGES_MAX, TRACE_HEADER_BYTES_MAX};
 use crate::message::MessageIn;
 
 /// Several messages for one queue, all or none of which are stored.
@@ -47,6 +49,7 @@ pub(crate) async fn send(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Path(topic): Path<String>,
+    headers: HeaderMap,
     body: Result<Json<Value>, JsonRejection>,
 ) -> Result<Json<SendResponse>, Problem> {
     let topic = TopicName::new(&topic).map_err(|error| Problem::invalid(error.to_string()))?;
@@ -60,7 +63,7 @@ pub(crate) async fn send(
     let now_ms = app.clock.now_ms();
     let message = |message: MessageIn| {
         let id = u128::from(app.chance.next_u64()) << 64 | u128::from(app.chance.next_u64());
-        message.into_new(id, now_ms, caller.session.peer)
+        in_trace_of(&headers, message).into_new(id, now_ms, caller.session.peer)
     };
     let messages: Result<Vec<_>, Problem> = request.messages.into_iter().map(message).collect();
     let publish = Publish {
@@ -73,6 +76,20 @@ pub(crate) async fn send(
     };
     let published = app.engine.publish(&caller.session, publish).await?;
     Ok(Json(SendResponse { messages: published.entries.into_iter().map(Sent::from).collect() }))
+}
+
+/// The trace that a request belongs to is its messages' own, unless they name another.
+fn in_trace_of(headers: &HeaderMap, mut message: MessageIn) -> MessageIn {
+    if message.properties.contains_key(TRACEPARENT) || !headers.contains_key(TRACEPARENT) {
+        return message;
+    }
+    for key in [TRACEPARENT, TRACESTATE] {
+        let value = headers.get(key).and_then(|value| value.to_str().ok());
+        if let Some(value) = value.filter(|value| value.len() <= TRACE_HEADER_BYTES_MAX) {
+            message.properties.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    message
 }
 
 /// A message may stand alone, without the list around it.

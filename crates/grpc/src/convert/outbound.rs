@@ -28,6 +28,7 @@ pub(crate) fn message(stored: &StoredMessage, topic: &str, bodies: Bodies) -> Me
     let mut system = head(stored, &body, compressed);
     let mut origin = DeadLetterQueue::default();
     let mut kind = Marks::default();
+    let mut traceparent = None;
     for (key, value) in keys::iter(stored.properties()) {
         match key {
             keys::TAGS => system.tag = Some(value.to_owned()),
@@ -52,10 +53,15 @@ pub(crate) fn message(stored: &StoredMessage, topic: &str, bodies: Bodies) -> Me
             keys::DLQ_ORIGIN_MESSAGE_ID => value.clone_into(&mut origin.message_id),
             _ if is_reserved(key) => {}
             _ => {
+                if key == keys::TRACEPARENT {
+                    traceparent = Some(value);
+                }
                 message.user_properties.insert(key.to_owned(), value.to_owned());
             }
         }
     }
+    // What 4.x clients have a property for, 5.x clients have a field for.
+    system.trace_context = system.trace_context.or_else(|| traceparent.map(str::to_owned));
     system.set_message_type(message_type(kind.of(&system)));
     if system.message_id.is_empty() {
         system.message_id = stored.offset_id();

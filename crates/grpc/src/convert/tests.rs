@@ -80,6 +80,23 @@ fn what_a_producer_sends_is_stored_as_4x_clients_read_it() {
 }
 
 #[test]
+fn the_trace_of_a_4x_message_stands_where_5x_clients_look() {
+    let shown = |pairs: &[(&str, &str)]| {
+        let mut new = inbound::message(sent(SystemProperties::default(), HashMap::new(), b"x"), origin())
+            .expect("well formed");
+        pairs.iter().for_each(|(key, value)| new.properties.push(key, value));
+        let message = outbound::message(&store(&new, "orders"), "orders", Bodies::AsStored);
+        let user = message.user_properties.get("traceparent").cloned();
+        (message.system_properties.expect("set").trace_context, user)
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(shown(&[]), (None, None));
+    assert_eq!(shown(&[("traceparent", "p")]), (some("p"), some("p")), "what a user set stays there too");
+    assert_eq!(shown(&[("traceparent", "p"), ("TRACE_CONTEXT", "t")]), (some("t"), some("p")));
+    assert_eq!(shown(&[("TRACE_CONTEXT", "t")]), (some("t"), None));
+}
+
+#[test]
 fn a_half_message_says_who_is_asked_for_its_outcome() {
     let system = SystemProperties {
         message_id: "1".to_owned(),
