@@ -19,6 +19,7 @@ use crate::metrics::{Metrics, Verb};
 use crate::permit::{Action, Permit};
 use crate::quota::{Claims, Quotas, nanoseconds};
 use crate::refuse::Refusal;
+use crate::spans::Tracer;
 
 /// An engine, guarded. It is an engine itself.
 pub struct Guarded<E> {
@@ -32,6 +33,8 @@ pub struct Guarded<E> {
     throttled: Arc<ThrottleBook>,
     metrics: Metrics,
     sends: Arc<Latencies>,
+    /// `None`: no spans are made.
+    pub(crate) tracer: Option<Arc<Tracer>>,
 }
 
 /// A call under way. Dropped before it is finished, it counts as abandoned.
@@ -60,7 +63,20 @@ impl<E: Engine> Guarded<E> {
         let requests = Budget::new(config.request_bytes_max);
         let quotas = Quotas::new(Arc::default(), &QuotaConfig::default(), metrics.clone());
         let (throttled, sends) = (Arc::default(), Arc::default());
-        Self { engine, permissions, clock, permit, admission, requests, quotas, throttled, metrics, sends }
+        let tracer = None;
+        Self {
+            engine,
+            permissions,
+            clock,
+            permit,
+            admission,
+            requests,
+            quotas,
+            throttled,
+            metrics,
+            sends,
+            tracer,
+        }
     }
 
     /// With the quotas of `book`, and of `config` where it has none.
@@ -79,6 +95,12 @@ impl<E: Engine> Guarded<E> {
     #[must_use]
     pub fn with_latencies(self, sends: Arc<Latencies>) -> Self {
         Self { sends, ..self }
+    }
+
+    /// Tells `tracer` what is done with sampled messages.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Option<Arc<Tracer>>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Takes other quotas where the book has none.

@@ -8,3 +8,9 @@ pub const QUOTA_DEBT_MS_MAX: u64 = 60_000;
 pub const QUOTA_LOOK_MS: u64 = 20;
 /// A full table of buckets is searched for idle ones no more often than this, in milliseconds.
 pub const QUOTA_SWEEP_MS: u64 = 1_000;
+/// Of what a client set, a span takes so many bytes: enough to know it again.
+pub const SPAN_TEXT_BYTES_MAX: usize = 256;
+/// Keys of a message that its spans name.
+pub const SPAN_KEYS_MAX: usize = 16;
+/// A longer `tracestate` is left out, as the W3C allows from this length on.
+pub const TRACE_STATE_BYTES_MAX: usize = 512;

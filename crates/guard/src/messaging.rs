@@ -27,13 +27,18 @@ fn bytes(message: &NewMessage) -> usize {
 impl<E: Engine> Messaging for Guarded<E> {
     async fn publish(&self, session: &Session, request: Publish) -> Result<Published, PublishError> {
         let leave = self.ask(session, Action::Publish { topic: &request.topic });
+        let sending = self.tracer.as_deref().and_then(|tracer| tracer.sending(session, &request));
         let room = self.hold(request.messages.iter().map(bytes).sum());
         let work = async {
             let _room = room?;
             self.count_sent(session, &request.topic, &request.messages)?;
             self.engine.publish(session, request).await
         };
-        self.call(session, Verb::Publish, leave, pin!(work)).await
+        let result = self.call(session, Verb::Publish, leave, pin!(work)).await;
+        if let (Some(tracer), Some(sending)) = (&self.tracer, sending) {
+            tracer.sent(*sending, &result);
+        }
+        result
     }
 
     async fn receive(&self, session: &Session, mut request: Receive) -> Result<Received, ReceiveError> {
@@ -43,7 +48,11 @@ impl<E: Engine> Messaging for Guarded<E> {
             if let Some(claims) = &claims {
                 self.await_quota(claims, &mut request.wait_ms, &mut request.max_messages).await?;
             }
+            let client_id = self.tracer.is_some().then(|| request.client_id.clone());
             let received = self.engine.receive(session, request).await?;
+            if let (Some(tracer), Some(client_id)) = (&self.tracer, client_id) {
+                tracer.received(session, &client_id, &received);
+            }
             let lengths = received.deliveries.iter().map(|delivery| delivery.message.bytes().len());
             self.count_received(claims.as_ref(), lengths);
             Ok(received)
@@ -58,7 +67,13 @@ impl<E: Engine> Messaging for Guarded<E> {
             if let Some(claims) = &claims {
                 self.await_quota(claims, &mut request.wait_ms, &mut request.max_messages).await?;
             }
+            let traced = self.tracer.as_ref().zip(request.group.clone());
+            let traced =
+                traced.map(|(tracer, group)| (tracer, group, request.topic.clone(), tracer.fetching()));
             let fetched = self.engine.fetch(session, request).await?;
+            if let Some((tracer, group, topic, began_ns)) = traced {
+                tracer.fetched(session, (&topic, &group), began_ns, &fetched);
+            }
             self.count_received(
                 claims.as_ref(),
                 fetched.messages.iter().map(|message| message.bytes().len()),
@@ -74,11 +89,15 @@ impl<E: Engine> Messaging for Guarded<E> {
         // Most often all receipts of a call are of one topic.
         let leave = receipts.chunk_by(same).filter_map(|alike| alike.first()).try_for_each(ask);
         let count = receipts.len();
+        let ending = self.tracer.as_deref().and_then(|tracer| tracer.acking(session, &receipts));
         let work = self.engine.ack(session, receipts);
         let refused = |refusal: Refusal| (0..count).map(|_| Err(refusal.clone().into())).collect();
         let results: Vec<Result<(), AckError>> =
             self.call_sure(session, Verb::Ack, leave, work, refused).await;
         self.count_errors(Verb::Ack, &results);
+        if let (Some(tracer), Some(ending)) = (&self.tracer, ending) {
+            tracer.acked(*ending, &results);
+        }
         results
     }
 
@@ -89,7 +108,13 @@ impl<E: Engine> Messaging for Guarded<E> {
         invisible_ms: i64,
     ) -> Result<Receipt, AckError> {
         let leave = self.ask_consume(session, &receipt.topic, Some(&receipt.group));
-        self.call(session, Verb::Extend, leave, self.engine.extend(session, receipt, invisible_ms)).await
+        let traced = self.tracer.as_deref().and_then(|tracer| Some((tracer, tracer.extending(&receipt)?)));
+        let work = self.engine.extend(session, receipt, invisible_ms);
+        let result = self.call(session, Verb::Extend, leave, work).await;
+        if let (Some((tracer, delivery)), Ok(newest)) = (traced, &result) {
+            tracer.extended(&delivery, newest);
+        }
+        result
     }
 
     async fn settle(&self, session: &Session, request: Settle) -> Result<(), SettleError> {
@@ -104,7 +129,15 @@ impl<E: Engine> Messaging for Guarded<E> {
                 self.ask(session, action)
             }
         };
-        self.call(session, Verb::Settle, leave, self.engine.settle(session, request)).await
+        let ending = match (&self.tracer, &request) {
+            (Some(tracer), Settle::DeadLetter { receipt, .. }) => tracer.giving_up(session, receipt),
+            _ => None,
+        };
+        let result = self.call(session, Verb::Settle, leave, self.engine.settle(session, request)).await;
+        if let (Some(tracer), Some(ending)) = (&self.tracer, ending) {
+            tracer.gave_up(*ending, &result);
+        }
+        result
     }
 
     async fn recall(&self, session: &Session, request: Recall) -> Result<String, RecallError> {

@@ -257,16 +257,20 @@ impl Metrics {
     }
 
     pub(crate) fn failed(&self, verb: Verb, kind: Kind) {
-        let kind = match kind {
-            Kind::Invalid => "invalid",
-            Kind::NotFound => "not_found",
-            Kind::Denied => "denied",
-            Kind::Throttled => "throttled",
-            Kind::Unavailable => "unavailable",
-            Kind::Conflict => "conflict",
-            Kind::Data => "data",
-            Kind::Internal => "internal",
-        };
-        self.errors.get_or_create(&OfError { verb: verb.name(), kind }).inc();
+        self.errors.get_or_create(&OfError { verb: verb.name(), kind: kind_name(kind) }).inc();
+    }
+}
+
+/// Label of metrics and spans.
+pub(crate) const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Invalid => "invalid",
+        Kind::NotFound => "not_found",
+        Kind::Denied => "denied",
+        Kind::Throttled => "throttled",
+        Kind::Unavailable => "unavailable",
+        Kind::Conflict => "conflict",
+        Kind::Data => "data",
+        Kind::Internal => "internal",
     }
 }
