@@ -25,6 +25,7 @@ use rest::RestConfig;
 use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use store::StoreConfig;
+use telemetry::TelemetryConfig;
 
 use crate::memory::BUDGET_BYTES_MIN;
 
@@ -46,6 +47,7 @@ pub struct Config {
     pub auth: AuthConfig,
     pub broker: BrokerConfig,
     pub health: HealthConfig,
+    pub telemetry: TelemetryConfig,
     pub replica: ReplicaConfig,
     pub store: StoreConfig,
     pub remoting: RemotingConfig,
@@ -198,6 +200,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), String> {
         self.store.validate().map_err(|why| format!("store: {why}"))?;
         self.health.validate().map_err(|why| format!("health: {why}"))?;
+        self.telemetry.validate().map_err(|why| format!("telemetry.{why}"))?;
         self.validate_listeners()?;
         self.validate_auth()?;
         if self.net.connections_max == 0 || self.net.connections_per_ip_max == 0 {

@@ -13,7 +13,6 @@ pub mod args;
 mod banner;
 pub mod config;
 mod doctor;
-pub mod exposition;
 mod logging;
 pub mod memory;
 pub mod serve;

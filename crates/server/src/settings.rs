@@ -177,7 +177,7 @@ fn is_live(name: &str) -> bool {
 }
 
 fn is_secret(name: &str) -> bool {
-    ["password", "secret", "token", "webhook_url"].iter().any(|word| name.contains(word))
+    ["password", "secret", "token", "webhook_url", "telemetry.headers"].iter().any(|word| name.contains(word))
 }
 
 /// The settings in force: the configuration with what was changed while the node ran.

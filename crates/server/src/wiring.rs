@@ -15,6 +15,8 @@ use arc_swap::ArcSwap;
 use base::{Budget, Doors};
 use broker::{Broker, BrokerConfig, HealthConfig, Setup};
 use grpc::Grpc;
+use guard::spans::span::Span;
+use guard::spans::{SpanMetrics, Tracer, TracerSettings};
 use guard::{Access, Guarded};
 use model::Engine;
 use model::access::Authenticate;
@@ -24,6 +26,8 @@ use prometheus_client::registry::Registry;
 use remoting::Remoting;
 use rest::{Readiness, Rest};
 use store::Repair;
+use telemetry::{Export, TelemetryConfig};
+use tokio::sync::mpsc::Receiver;
 
 use crate::access::{self, access};
 use crate::config::Config;
@@ -37,6 +41,8 @@ pub struct Node {
     guarded: Arc<Guarded<Broker>>,
     serving: Serving,
     readiness: Readiness,
+    /// `None`: nothing is pushed.
+    export: Option<Export>,
 }
 
 impl Node {
@@ -64,7 +70,9 @@ impl Node {
         broker.register_rocketmq_metrics(&mut rocketmq);
         let access = access(&broker, config, &mut registry)?;
         access::make_init_user(&broker, &access, &config.auth).await?;
-        let guarded = guard(&broker, config, doors, &access, (&mut registry, &mut rocketmq));
+        let spans = spans(&config.telemetry, doors, &mut registry);
+        let tracer = spans.as_ref().map(|(tracer, _)| Arc::clone(tracer));
+        let guarded = guard(&broker, config, doors, (&access, tracer), (&mut registry, &mut rocketmq));
         let health = watch_health(&broker, config, doors, &mut registry);
         let targets = Targets { broker: Arc::clone(&broker), guarded: Arc::clone(&guarded), health };
         broker.set_settings(Arc::new(NodeSettings::new(doors, configured, config, targets)?));
@@ -94,6 +102,8 @@ impl Node {
         registry.register_collector(Box::new(memory));
         let net_metrics = net::Metrics::default();
         net_metrics.register(&mut registry);
+        let telemetry_metrics = telemetry::Metrics::default();
+        telemetry_metrics.register(&mut registry);
         let readiness = Readiness::default();
         let registries: Arc<[Registry]> = Arc::from([registry, rocketmq]);
         let rest = Rest::new(
@@ -101,13 +111,21 @@ impl Node {
             config.rest.clone(),
             doors,
             readiness.clone(),
-            (registries, console::pages()),
+            (Arc::clone(&registries), console::pages()),
         );
+        let setup = telemetry::Setup {
+            config: config.telemetry.clone(),
+            instance: config.broker.name.clone(),
+            read: Arc::new(move || rest::exposition(&registries)),
+            spans,
+            metrics: telemetry_metrics,
+        };
+        let export = Export::start(doors, setup).map_err(|why| anyhow!("telemetry: {why}"))?;
 
         let protocols: [Arc<dyn Protocol>; 3] = [remoting, grpc, rest];
         let serving = listeners.serve(&protocols, identity, net_metrics)?;
         readiness.set(true);
-        Ok(Self { broker, guarded, serving, readiness })
+        Ok(Self { broker, guarded, serving, readiness, export })
     }
 
     /// The addresses that are listened on.
@@ -131,6 +149,9 @@ impl Node {
         let cut = self.serving.drain().await;
         if cut > 0 {
             tracing::info!(connections = cut, "cut connections that took too long to end");
+        }
+        if let Some(export) = self.export {
+            export.stop().await;
         }
         self.broker.shutdown().await.map_err(|why| anyhow!("cannot close the data in order: {why}"))
     }
@@ -165,11 +186,28 @@ fn watch_health(
     health
 }
 
+/// Who makes spans, and what it makes, if they are wanted.
+fn spans(
+    config: &TelemetryConfig,
+    doors: &Doors,
+    registry: &mut Registry,
+) -> Option<(Arc<Tracer>, Receiver<Span>)> {
+    let metrics = SpanMetrics::default();
+    metrics.register(registry);
+    let TelemetryConfig { sample_ratio, spans_waiting_max, deliveries_max, .. } = *config;
+    let settings = TracerSettings { sample_ratio, spans_waiting_max, deliveries_max };
+    config.makes_spans().then(|| {
+        let (clock, chance) = (Arc::clone(&doors.clock), Arc::clone(&doors.chance));
+        let (tracer, spans) = Tracer::new(&settings, clock, chance, metrics);
+        (Arc::new(tracer), spans)
+    })
+}
+
 fn guard(
     broker: &Arc<Broker>,
     config: &Config,
     doors: &Doors,
-    access: &Arc<Access>,
+    (access, tracer): (&Arc<Access>, Option<Arc<Tracer>>),
     (registry, rocketmq): (&mut Registry, &mut Registry),
 ) -> Arc<Guarded<Broker>> {
     let metrics = guard::Metrics::default();
@@ -178,7 +216,7 @@ fn guard(
     let (clock, permit) = (Arc::clone(&doors.clock), Arc::clone(access));
     let guarded = Guarded::new(Arc::clone(broker), &config.guard, clock, permit, metrics);
     let guarded = guarded.with_throttled(Arc::clone(broker.throttled()));
-    let guarded = guarded.with_latencies(Arc::clone(broker.send_latencies()));
+    let guarded = guarded.with_latencies(Arc::clone(broker.send_latencies())).with_tracer(tracer);
     Arc::new(guarded.with_quotas(Arc::clone(broker.quotas()), &config.quota))
 }
 

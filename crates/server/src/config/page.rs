@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::config::load::defaults;
 
 /// Section, the struct that describes it, and the source that it stands in.
-const SECTIONS: [(&str, &str, &str); 17] = [
+const SECTIONS: [(&str, &str, &str); 18] = [
     ("data", "DataConfig", include_str!("../config.rs")),
     ("listen", "ListenConfig", include_str!("../config.rs")),
     ("listen.<name>", "ListenerConfig", include_str!("../../../net/src/config.rs")),
@@ -21,6 +21,7 @@ const SECTIONS: [(&str, &str, &str); 17] = [
     ("auth", "AuthConfig", include_str!("../../../guard/src/config.rs")),
     ("broker", "BrokerConfig", include_str!("../../../broker/src/config.rs")),
     ("health", "HealthConfig", include_str!("../../../broker/src/health/config.rs")),
+    ("telemetry", "TelemetryConfig", include_str!("../../../telemetry/src/config.rs")),
     ("replica", "ReplicaConfig", include_str!("../../../replica/src/config.rs")),
     ("store", "StoreConfig", include_str!("../../../store/src/config.rs")),
     ("remoting", "RemotingConfig", include_str!("../../../remoting/src/config.rs")),

@@ -29,12 +29,16 @@ fn apogee(folder: &Path) -> Command {
 
 impl Server {
     fn start(args: &[&str]) -> Self {
+        Self::start_with(args, &[])
+    }
+
+    fn start_with(args: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = apogee(folder.path());
         for name in ["NAMESRV", "BROKER", "GRPC", "HTTP"] {
             command.env(format!("APOGEE_LISTEN_{name}"), "127.0.0.1:0");
         }
-        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.envs(variables.iter().copied()).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
         let out = BufReader::new(child.stdout.take().expect("piped"));
         let http = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -224,6 +228,63 @@ fn a_stop_is_in_order_and_the_log_is_clean() {
     );
     assert!(is_empty(kept.path()), "verify leaves nothing behind");
     drop(folder);
+}
+
+#[test]
+fn a_collector_that_is_away_is_waited_for_by_nobody() {
+    let away = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let endpoint = format!("http://{}/", away.local_addr().expect("it is bound"));
+    drop(away);
+    let variables = [
+        ("APOGEE_TELEMETRY_OTLP_ENDPOINT", endpoint.as_str()),
+        ("APOGEE_TELEMETRY_SAMPLE_RATIO", "1.0"),
+        ("APOGEE_TELEMETRY_SPANS_WAITING_MAX", "16"),
+        ("APOGEE_TELEMETRY_BATCH_SPANS_MAX", "8"),
+        ("APOGEE_TELEMETRY_METRICS_INTERVAL_MS", "50"),
+        ("APOGEE_TELEMETRY_HEADERS", "api-key=hush"),
+    ];
+    let server = Server::start_with(&["--ephemeral"], &variables);
+    server.succeed(&["topic", "create", "demo"]);
+    server.succeed(&["send", "demo", "-b", "x", "-n", "200"]);
+    let listed = server.succeed(&["admin", "config.get", "--json"]);
+    assert!(listed.contains("telemetry.headers") && !listed.contains("hush"), "{listed}");
+    let value = |metrics: &str, name: &str| -> u64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)).expect("it is counted");
+        line.trim().parse().expect("a number")
+    };
+    let patience = Instant::now() + Duration::from_secs(20);
+    let metrics = loop {
+        let metrics = metrics_of(server.http);
+        if value(&metrics, "apogee_telemetry_pushes_failed_total{signal=\"metrics\"}") > 5
+            && value(&metrics, "apogee_telemetry_pushes_failed_total{signal=\"traces\"}") > 1
+        {
+            break metrics;
+        }
+        assert!(Instant::now() < patience, "{metrics}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let (made, dropped) =
+        (value(&metrics, "apogee_spans_made_total"), value(&metrics, "apogee_spans_dropped_total"));
+    assert_eq!(made, 400, "two for each message");
+    // Beside those that wait, one batch is tried, and one is gathered.
+    assert!((400 - 16 - 2 * 8..400).contains(&dropped), "{dropped} of {made}");
+    let began = Instant::now();
+    let (success, _, log) = server.stop();
+    assert!(success && began.elapsed() < Duration::from_secs(8), "{log}");
+    let warnings: Vec<&str> =
+        log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect();
+    assert_eq!(warnings.len(), 2, "one for each signal, not one for each push: {log}");
+    assert!(warnings.iter().all(|line| line.contains("telemetry is not taken")), "{warnings:?}");
+    assert!(!log.contains("hush"), "{log}");
+}
+
+fn metrics_of(http: SocketAddr) -> String {
+    use std::io::Write as _;
+    let mut stream = std::net::TcpStream::connect(http).expect("it listens");
+    stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    answer
 }
 
 #[test]

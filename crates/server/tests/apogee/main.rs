@@ -12,3 +12,4 @@ mod resources;
 mod rest_fuzz;
 mod settings;
 mod support;
+mod telemetry;

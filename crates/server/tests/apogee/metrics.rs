@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use remoting::client::{Client, Outgoing, Pull};
 use serde_json::{Value, json};
-use server::exposition::{Family, Kind, parse};
 use server::wiring::Node;
+use telemetry::exposition::{Family, Kind, parse};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -22,7 +22,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-async fn text(rest: SocketAddr) -> String {
+pub(super) async fn text(rest: SocketAddr) -> String {
     let answer = get(rest, "/metrics").await;
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
@@ -42,7 +42,7 @@ async fn text(rest: SocketAddr) -> String {
     out
 }
 
-async fn operate(rest: SocketAddr, name: &str, request: Value) {
+pub(super) async fn operate(rest: SocketAddr, name: &str, request: Value) {
     let answer = post(rest, &format!("/api/v1/operations/{name}"), &request.to_string()).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{name}: {answer}");
 }
@@ -78,7 +78,7 @@ async fn used(dir: &TempDir) -> (Node, [Client; 2]) {
 
 fn value(families: &[Family], name: &str, labels: &[(&str, &str)]) -> f64 {
     let samples = families.iter().flat_map(|family| &family.samples).filter(|sample| sample.name == name);
-    let fits = |sample: &&server::exposition::Sample| {
+    let fits = |sample: &&telemetry::exposition::Sample| {
         labels.iter().all(|(name, value)| sample.labels.get(*name).is_some_and(|its| its == value))
     };
     let found: Vec<f64> = samples.filter(fits).map(|sample| sample.value).collect();
