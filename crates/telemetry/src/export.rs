@@ -117,7 +117,9 @@ struct Push {
 impl Push {
     fn collector(&self) -> Option<Collector> {
         Collector::new(&self.config)
-            .inspect_err(|why| tracing::error!(why, "telemetry is not pushed: its settings are not sound"))
+            .inspect_err(|why| {
+                tracing::error!(why, "telemetry is not pushed: the connection cannot be made ready")
+            })
             .ok()
     }
 

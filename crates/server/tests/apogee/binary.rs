@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const APOGEE: &str = env!("CARGO_BIN_EXE_apogee");
 
 /// A server process; killed when dropped.
-struct Server {
+pub(super) struct Server {
     child: Child,
     out: BufReader<ChildStdout>,
     /// What it has said so far: where it listens.
@@ -32,7 +32,7 @@ impl Server {
         Self::start_with(args, &[])
     }
 
-    fn start_with(args: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(super) fn start_with(args: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = apogee(folder.path());
         for name in ["NAMESRV", "BROKER", "GRPC", "HTTP"] {
@@ -64,7 +64,7 @@ impl Server {
         command.output().expect("it runs")
     }
 
-    fn succeed(&self, args: &[&str]) -> String {
+    pub(super) fn succeed(&self, args: &[&str]) -> String {
         let output = self.tool(args);
         assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
         text(&output.stdout)
@@ -77,7 +77,7 @@ impl Server {
     }
 
     /// Asks it to stop, and waits: exit status, standard output and log.
-    fn stop(mut self) -> (bool, String, String) {
+    pub(super) fn stop(mut self) -> (bool, String, String) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill is there").success());
         let status = self.child.wait().expect("it ends");

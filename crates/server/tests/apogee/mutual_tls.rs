@@ -27,13 +27,13 @@ use tonic::transport::{Channel, Endpoint};
 use crate::node::{address, config, post, start};
 
 /// Signs certificates, each with its key behind it in one text.
-struct Authority {
+pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    pub(super) pem: String,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -42,7 +42,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, pair), pem }
     }
 
-    fn sign(&self, purpose: ExtendedKeyUsagePurpose) -> String {
+    pub(super) fn sign(&self, purpose: ExtendedKeyUsagePurpose) -> String {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("legal names");
         params.extended_key_usages = vec![purpose];
         let pair = KeyPair::generate().expect("a key");

@@ -29,6 +29,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
+use rcgen::ExtendedKeyUsagePurpose;
 use remoting::client::{Outgoing, Pull};
 use serde_json::json;
 use server::config::Config;
@@ -39,10 +40,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Channel, Server};
+use tonic::transport::{Channel, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
+use crate::binary;
 use crate::metrics::{operate, text};
+use crate::mutual_tls::Authority;
 use crate::node::{address, config, connect, http, start};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -108,10 +111,14 @@ fn sink(refused: i64) -> (Sink, Collector) {
 impl Collector {
     /// Over gRPC.
     async fn listen(refused: i64) -> Self {
+        Self::listen_as(Server::builder(), refused).await
+    }
+
+    async fn listen_as(mut server: Server, refused: i64) -> Self {
         let (sink, mut collector) = sink(refused);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         collector.at = listener.local_addr().expect("it is bound");
-        let services = Server::builder()
+        let services = server
             .add_service(TraceServiceServer::new(sink.clone()))
             .add_service(MetricsServiceServer::new(sink));
         tokio::spawn(services.serve_with_incoming(TcpIncoming::from(listener)));
@@ -399,6 +406,10 @@ async fn a_4x_message_is_one_trace_and_crosses_to_5x() {
         (pulled.parent_span_id.as_slice(), pulled.kind()),
         (producer.span_id.as_slice(), SpanKind::Consumer)
     );
+    // The collector says of each request that it refused one.
+    while text(address(&node, "http")).await.contains("apogee_telemetry_spans_lost_total 0") {
+        tokio::task::yield_now().await;
+    }
     node.stop().await.expect("it stops in order");
     // What is under way when the node stops is told then.
     let spans = collector.spans(TRACE, 4).await;
@@ -433,6 +444,37 @@ async fn without_a_context_a_message_is_sampled_by_its_id() {
     let failures = metrics.lines().filter(|line| line.starts_with(failed) && line.ends_with(" 1")).count();
     assert_eq!(failures, 1, "the first request was refused, and made again: {metrics}");
     node.stop().await.expect("it stops in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_is_reached_over_tls_if_the_machine_trusts_it() {
+    let (trusted, other) = (Authority::new("trusted"), Authority::new("other"));
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("authorities.pem");
+    std::fs::write(&file, &trusted.pem).expect("it is writable");
+    let file = file.to_str().expect("text").to_owned();
+    for (authority, is_trusted) in [(&trusted, true), (&other, false)] {
+        let pem = authority.sign(ExtendedKeyUsagePurpose::ServerAuth);
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(&pem, &pem));
+        let mut collector = Collector::listen_as(Server::builder().tls_config(tls).expect("sound"), 0).await;
+        let endpoint = format!("https://localhost:{}", collector.at.port());
+        let file = file.clone();
+        let log = tokio::task::spawn_blocking(move || {
+            let variables = [
+                ("SSL_CERT_FILE", file.as_str()),
+                ("APOGEE_TELEMETRY_OTLP_ENDPOINT", endpoint.as_str()),
+                ("APOGEE_TELEMETRY_HEADERS", "api-key=hush"),
+                ("APOGEE_TELEMETRY_SAMPLE_RATIO", "1.0"),
+            ];
+            let server = binary::Server::start_with(&["--ephemeral"], &variables);
+            server.succeed(&["topic", "create", "demo"]);
+            server.succeed(&["send", "demo", "-b", "x"]);
+            server.stop().2
+        });
+        let log = log.await.expect("no panic");
+        assert_eq!(log.contains("telemetry is not taken"), !is_trusted, "{log}");
+        assert_eq!(collector.spans.try_recv().is_ok(), is_trusted, "{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
