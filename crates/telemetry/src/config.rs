@@ -24,11 +24,11 @@ pub struct TelemetryConfig {
     /// Part of the messages without a `traceparent` that spans are made of, 0 to 1. A sampled `traceparent` is
     /// always followed, another never.
     pub sample_ratio: f64,
-    /// Spans that wait to be pushed (about 1 KiB each); more are dropped, counted by the metric `spans_dropped`.
+    /// Spans that wait to be pushed (1 to 2 KiB each); more are dropped, counted by the metric `spans_dropped`.
     pub spans_waiting_max: usize,
     /// Most spans in one request.
     pub batch_spans_max: usize,
-    /// Sampled deliveries remembered until they end (about 1 KiB each); those beyond have no span, counted by the
+    /// Sampled deliveries remembered until they end (1 to 2 KiB each); those beyond have no span, counted by the
     /// metric `spans_deliveries_unkept`.
     pub deliveries_max: usize,
 }

@@ -7,7 +7,8 @@ mod stub;
 
 use std::sync::Arc;
 
-use base::SystemClock;
+use base::{SystemChance, SystemClock};
+use guard::spans::{SpanMetrics, Tracer, TracerSettings};
 use guard::{Action, AllowAll, GuardConfig, Guarded, Metrics, Permit};
 use model::admin::AdminPermission;
 use model::membership::MemberError;
@@ -160,6 +161,28 @@ async fn requests_together_hold_no_more_than_memory_allows() {
     drop(others);
     let passed = rig.guarded.publish(&session, publish(6_000)).await;
     assert!(matches!(passed, Err(PublishError::TopicNotFound(_))), "{passed:?}");
+}
+
+#[tokio::test]
+async fn a_send_that_never_reaches_the_engine_is_told_too() {
+    let config = GuardConfig { request_bytes_max: 1_000, ..GuardConfig::default() };
+    let settings = TracerSettings { sample_ratio: 1.0, spans_waiting_max: 8, deliveries_max: 8 };
+    let (clock, chance) = (Arc::new(SystemClock), Arc::new(SystemChance));
+    let (tracer, mut spans) = Tracer::new(&settings, clock, chance, SpanMetrics::default());
+    let rig = rig(&config, Arc::new(AllowAll));
+    let guarded =
+        Arc::into_inner(rig.guarded).expect("nobody else has it").with_tracer(Some(Arc::new(tracer)));
+    for (bytes, why) in [(1, "not_found"), (2_000, "throttled")] {
+        let mut request = publish(bytes);
+        request.messages[0].properties.push("UNIQ_KEY", "id");
+        guarded.publish(&Session::internal(), request).await.expect_err("the stub knows no topics");
+        for operation in ["send", "publish"] {
+            let span = spans.try_recv().expect("it is told");
+            assert_eq!((span.operation, span.error.map(|error| error.kind)), (operation, Some(why)));
+        }
+    }
+    guarded.publish(&Session::internal(), publish(1)).await.expect_err("the stub knows no topics");
+    assert!(spans.try_recv().is_err(), "a message without an id is not told");
 }
 
 struct OnlyReading;
