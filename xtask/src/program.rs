@@ -119,6 +119,7 @@ impl Program {
         command
             .env("NAMESRV", server.namesrv())
             .env("ENDPOINT", server.endpoint())
+            .env("HTTP", format!("http://{}", server.http()))
             .env("RUN_ID", run_id(client));
         match task {
             Task::Cases { filter, at_once, user } => {

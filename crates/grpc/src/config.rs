@@ -18,6 +18,9 @@ pub struct GrpcConfig {
     /// Bytes of received messages that their clients have not yet taken, over all connections. At most
     /// its share of `runtime.memory_budget_bytes`.
     pub outgoing_bytes_max: usize,
+    /// Whether clients are told to report what they measure (send, delivery, waiting and working times,
+    /// messages held), and it is shown at `/metrics`.
+    pub client_metrics: bool,
     /// A client that gives no sign of life for so long is gone.
     pub client_expiry_ms: i64,
     /// Bounds of the time that a receive waits for a first message.
@@ -62,6 +65,7 @@ impl Default for GrpcConfig {
             requests_max: 32_768,
             incoming_bytes_max: 256 * 1024 * 1024,
             outgoing_bytes_max: 512 * 1024 * 1024,
+            client_metrics: true,
             client_expiry_ms: 60_000,
             long_poll_min_ms: 5_000,
             long_poll_max_ms: 20_000,

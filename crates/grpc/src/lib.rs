@@ -10,9 +10,10 @@
 //!                                clients, streams        validate, convert, error
 //!                                renew (auto-renew)
 //! telemetry (settings, commands) ---/
+//! reports (what clients measure) <-- service
 //! ```
 //! Reading order: `http2`, `wire`, `service`, `call`, `handlers/send`, `handlers/receive`, `convert`, `telemetry`,
-//! `clients`, `renew`. Not here: what messages mean (`broker`), who may do what (`guard`),
+//! `clients`, `renew`, `reports`. Not here: what messages mean (`broker`), who may do what (`guard`),
 //! listeners and TLS (`net`).
 
 mod answer;
@@ -29,6 +30,7 @@ mod metrics;
 mod node;
 pub mod proto;
 mod renew;
+mod reports;
 mod server;
 mod service;
 mod settings;

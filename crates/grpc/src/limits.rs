@@ -51,3 +51,17 @@ pub(crate) const STATUS_TEXT_BYTES_MAX: usize = 4 * 1024;
 pub(crate) const ANSWER_BYTES_WAITING_MAX: usize = 256 * 1024;
 /// Bytes of one command of a client's telemetry: settings name at most [`CLIENT_TOPICS_MAX`] topics.
 pub(crate) const TELEMETRY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of one report of what a client measures: a consumer of hundreds of topics has less.
+pub(crate) const REPORT_BYTES_MAX: usize = 1024 * 1024;
+/// Points of one report; more are refused.
+pub(crate) const REPORT_POINTS_MAX: usize = 4_096;
+/// Topics, and groups in topics, whose reports have series of their own; more are summed in `other`.
+pub(crate) const REPORT_PLACES_MAX: usize = 1_000;
+/// Series of one client whose last values are remembered; more are refused.
+pub(crate) const REPORT_HISTORIES_PER_CLIENT_MAX: usize = 2_048;
+/// Series of all clients whose last values are remembered, at about 300 bytes each; more are refused.
+pub(crate) const REPORT_HISTORIES_MAX: usize = 100_000;
+/// What a client holds is believed for so long: clients report each minute.
+pub(crate) const REPORT_SILENT_MS: i64 = 150_000;
+/// What a client said last is remembered for so long.
+pub(crate) const REPORT_REMEMBERED_MS: i64 = 600_000;

@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) config: GrpcConfig,
     pub(crate) doors: Doors,
     pub(crate) metrics: Metrics,
+    /// Wall time of the start.
+    pub(crate) began_ms: i64,
     pub(crate) clients: Clients,
     pub(crate) groups: Groups,
     /// Bytes of requests that are still coming in.
@@ -45,12 +47,14 @@ impl Node {
         let advertised = names::parse_endpoint(&config.advertised);
         let incoming = Budget::new(config.incoming_bytes_max);
         let outgoing = Budget::new(config.outgoing_bytes_max);
+        let began_ms = doors.clock.now_ms();
         Arc::new(Self {
             engine,
             auth,
             config,
             doors,
             metrics,
+            began_ms,
             clients,
             groups,
             incoming,
@@ -83,6 +87,7 @@ impl Node {
     /// The client is gone: the engine forgets it, and what it holds goes back.
     pub(crate) async fn forget(self: &Arc<Self>, client: &Arc<Client>) {
         client.streams.end();
+        self.metrics.reports().left(&client.id);
         driver::lost(self, client).await;
         self.engine.disconnected(client.session().id);
         self.metrics.clients(self.clients.len());
@@ -93,6 +98,7 @@ impl Node {
             info!(client = %client.id, "a client gave no sign of life for too long");
             self.forget(&client).await;
         }
+        self.metrics.reports().forget_silent(self.monotonic_ms());
     }
 
     fn renew(self: &Arc<Self>) {

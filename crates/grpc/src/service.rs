@@ -18,12 +18,13 @@ use crate::handlers::{
     receive, route, send, termination,
 };
 use crate::http2::hpack::{Field, Head};
+use crate::limits::{REPORT_BYTES_MAX, REQUEST_BYTES_MAX};
 use crate::metrics::Rpc;
 use crate::node::Node;
 use crate::proto::{AckMessageRequest, Code, SendMessageRequest};
-use crate::telemetry;
 use crate::wire::inbound::{Inbound, decode, decode_into};
 use crate::wire::reply::{Reply, Work};
+use crate::{reports, telemetry};
 
 const SERVICE: &str = "/apache.rocketmq.v2.MessagingService/";
 const GRPC: &str = "application/grpc";
@@ -32,6 +33,16 @@ const GRPC: &str = "application/grpc";
 pub(crate) struct Asked {
     pub(crate) call: Rpc,
     pub(crate) origin: Origin,
+}
+
+impl Asked {
+    /// Bytes of its message.
+    pub(crate) const fn bytes_max(&self) -> usize {
+        match self.call {
+            Rpc::ExportMetrics => REPORT_BYTES_MAX,
+            _ => REQUEST_BYTES_MAX,
+        }
+    }
 }
 
 /// What a request is for.
@@ -54,7 +65,10 @@ pub(crate) fn target(head: &Head) -> Target {
         return Target::Refused(Status::unimplemented(text));
     }
     let path = head.get(Field::Path).unwrap_or_default();
-    match path.strip_prefix(SERVICE).and_then(Rpc::named) {
+    if path == reports::PATH {
+        return Target::Unary(Rpc::ExportMetrics);
+    }
+    match path.strip_prefix(SERVICE).and_then(Rpc::named).filter(|call| *call != Rpc::ExportMetrics) {
         Some(Rpc::Telemetry) => Target::Telemetry,
         Some(call) => Target::Unary(call),
         None => Target::Refused(Status::unimplemented(format!("there is no call {path}"))),
@@ -82,6 +96,7 @@ pub(crate) fn answer(node: Arc<Node>, asked: Asked, message: Bytes) -> Work {
         Rpc::SyncLiteSubscription => task.unary(lite::sync_lite),
         Rpc::ReceiveMessage => Box::pin(task.receive()),
         Rpc::PullMessage => Box::pin(task.pull()),
+        Rpc::ExportMetrics => Box::pin(task.export()),
         Rpc::Telemetry => {
             Box::pin(std::future::ready(Reply::Refused(Status::internal("it is no call of one message"))))
         }
@@ -182,5 +197,27 @@ impl Task {
         };
         self.node.metrics.answered(self.call, pulled.code());
         Reply::Sequence(Box::new(pulled.into_messages()))
+    }
+
+    /// A call of another service, which has its statuses in gRPC itself.
+    async fn export(self) -> Reply {
+        let _running = self.node.metrics.call();
+        let call = match begin(&self.node, self.origin) {
+            Ok(call) => call,
+            Err(refusal) => {
+                self.node.metrics.answered(self.call, refusal.code.into());
+                return Reply::Refused(reports::status(refusal));
+            }
+        };
+        match reports::take(&call, self.message) {
+            Ok(answer) => {
+                self.node.metrics.answered(self.call, Code::Ok.into());
+                Reply::message(&answer)
+            }
+            Err(status) => {
+                self.node.metrics.answered(self.call, Code::BadRequest.into());
+                Reply::Refused(status)
+            }
+        }
     }
 }

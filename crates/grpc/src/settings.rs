@@ -4,11 +4,11 @@
 //! own settings with the server's word on attempts, pauses, batches and order.
 
 use model::membership::{BeatStart, ConsumeHow, ConsumeModel, ConsumerBeat, Subscription as Beaten};
-use model::{GroupConfig, GroupName, RetryPolicy, TopicName};
+use model::{Endpoint, GroupConfig, GroupName, RetryPolicy, TopicName};
 
 use crate::answer::Refusal;
 use crate::config::GrpcConfig;
-use crate::convert::names::filter;
+use crate::convert::names::{endpoints, filter};
 use crate::convert::time::{span_of_ms, span_to_ms};
 use crate::limits::{CLIENT_PROPERTIES_MAX, CLIENT_PROPERTY_BYTES_MAX, CLIENT_TOPICS_MAX};
 use crate::proto::retry_policy::Strategy;
@@ -126,8 +126,14 @@ fn consumer_beat(
     Ok(ConsumerBeat { group, how, model: ConsumeModel::Clustering, start: BeatStart::Last, subscriptions })
 }
 
-/// The client's settings with the server's word in them.
-pub(crate) fn merge(mut settings: Settings, group: Option<&GroupConfig>, config: &GrpcConfig) -> Settings {
+/// The client's settings with the server's word in them. `metrics_at`: where it is to report what it measures,
+/// if it is to.
+pub(crate) fn merge(
+    mut settings: Settings,
+    group: Option<&GroupConfig>,
+    metrics_at: Option<&Endpoint>,
+    config: &GrpcConfig,
+) -> Settings {
     match &mut settings.pub_sub {
         Some(PubSub::Publishing(publishing)) => {
             publishing.max_body_size = i32::try_from(model::limits::BODY_BYTES_MAX).unwrap_or(i32::MAX);
@@ -148,7 +154,7 @@ pub(crate) fn merge(mut settings: Settings, group: Option<&GroupConfig>, config:
         }
         None => {}
     }
-    settings.metric = Some(Metric { on: false, endpoints: None });
+    settings.metric = Some(Metric { on: metrics_at.is_some(), endpoints: metrics_at.map(endpoints) });
     settings
 }
 

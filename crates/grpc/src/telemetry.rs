@@ -31,6 +31,7 @@ use crate::proto::{
     ClientType, Code, NotifyUnsubscribeLiteCommand, ReconnectEndpointsCommand,
     RecoverOrphanedTransactionCommand, Settings, TelemetryCommand,
 };
+use crate::reports;
 use crate::settings::{self, ClientSettings, Role};
 use crate::streams::{Outgoing, Stream};
 use crate::wire::framing;
@@ -173,7 +174,9 @@ async fn take_settings(call: &Call, stream: &Stream, said: Settings) -> Result<S
     }
     let group = group_config(call, &client).await;
     check_lite(said.client_type(), group.as_deref())?;
-    Ok(settings::merge(said, group.as_deref(), &node.config))
+    let reports = node.config.client_metrics && reports::is_understood(call.language());
+    let metrics_at = reports.then(|| call.advertised(said.access_point.as_ref()));
+    Ok(settings::merge(said, group.as_deref(), metrics_at.as_ref(), &node.config))
 }
 
 /// A group that is bound to a parent of lite topics has lite clients only, and no other has them.

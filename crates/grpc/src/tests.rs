@@ -5,6 +5,7 @@ mod kit;
 mod offsets;
 mod presence;
 mod receiving;
+mod reports;
 mod routing;
 mod sending;
 mod streams;

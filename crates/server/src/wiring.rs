@@ -87,6 +87,8 @@ impl Node {
             &mut registry,
         );
         let grpc_metrics = grpc::Metrics::new(&mut registry);
+        let clock = Arc::clone(&doors.clock);
+        grpc_metrics.register_rocketmq(broker.labelled_as_rocketmq(&mut rocketmq), clock);
         let grpc = Grpc::new(
             Arc::clone(&engine),
             Arc::clone(&auth),

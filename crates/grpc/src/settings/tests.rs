@@ -41,7 +41,7 @@ fn refused(settings: &Settings) -> Code {
 
 #[test]
 fn producers_are_told_three_quick_attempts() {
-    let told = merge(producer(&["t"]), None, &GrpcConfig::default());
+    let told = merge(producer(&["t"]), None, None, &GrpcConfig::default());
     let backoff = told.backoff_policy.expect("set");
     assert_eq!(backoff.max_attempts, 3);
     let exponential = ExponentialBackoff {
@@ -57,7 +57,7 @@ fn producers_are_told_three_quick_attempts() {
 
 #[test]
 fn consumers_are_told_what_their_group_is_set_to() {
-    let told = merge(consumer(ClientType::PushConsumer), None, &GrpcConfig::default());
+    let told = merge(consumer(ClientType::PushConsumer), None, None, &GrpcConfig::default());
     let backoff = told.backoff_policy.expect("set");
     assert_eq!(backoff.max_attempts, 17);
     let Some(Strategy::CustomizedBackoff(steps)) = backoff.strategy else { panic!("customized") };
@@ -72,7 +72,7 @@ fn consumers_are_told_what_their_group_is_set_to() {
     group.ordered = true;
     group.retry_max_times = 3;
     group.retry_policy = RetryPolicy::exponential();
-    let told = merge(consumer(ClientType::PushConsumer), Some(&group), &GrpcConfig::default());
+    let told = merge(consumer(ClientType::PushConsumer), Some(&group), None, &GrpcConfig::default());
     let backoff = told.backoff_policy.expect("set");
     assert_eq!(backoff.max_attempts, 4);
     assert!(matches!(backoff.strategy, Some(Strategy::ExponentialBackoff(_))));

@@ -148,10 +148,14 @@ pub(crate) fn queue(topic: &str, id: i32) -> Option<MessageQueue> {
 
 /// A request with the headers that every client sends.
 pub(crate) fn from_client<T>(id: &str, message: T) -> Request<T> {
+    from_client_of(id, "JAVA", message)
+}
+
+fn from_client_of<T>(id: &str, language: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let headers = request.metadata_mut();
     headers.insert("x-mq-client-id", id.parse().expect("ascii"));
-    headers.insert("x-mq-language", "JAVA".parse().expect("ascii"));
+    headers.insert("x-mq-language", language.parse().expect("ascii"));
     headers.insert("x-mq-client-version", "5.2.0".parse().expect("ascii"));
     request
 }
@@ -194,8 +198,12 @@ pub(crate) struct Telemetry {
 
 impl Telemetry {
     pub(crate) async fn open(client: &mut Client, id: &str) -> Self {
+        Self::open_of(client, id, "JAVA").await
+    }
+
+    pub(crate) async fn open_of(client: &mut Client, id: &str, language: &str) -> Self {
         let (to_server, commands) = mpsc::channel(8);
-        let request = from_client(id, ReceiverStream::new(commands));
+        let request = from_client_of(id, language, ReceiverStream::new(commands));
         let from_server = client.telemetry(request).await.expect("accepted").into_inner();
         Self { to_server, from_server }
     }

@@ -9,7 +9,7 @@ use futures::future::AbortHandle;
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
 
-use crate::limits::{REQUEST_BYTES_MAX, TELEMETRY_BYTES_MAX};
+use crate::limits::TELEMETRY_BYTES_MAX;
 use crate::service::Asked;
 use crate::wire::framing::Gather;
 use crate::wire::inbound::Arrived;
@@ -75,9 +75,11 @@ impl Exchange {
             self.pass_on(bytes, is_complete);
             return Ok(None);
         }
-        if self.asked.is_some() && self.message.is_none() {
+        if let Some(asked) = &self.asked
+            && self.message.is_none()
+        {
             self.gather.push(bytes);
-            self.message = self.gather.take(REQUEST_BYTES_MAX)?;
+            self.message = self.gather.take(asked.bytes_max())?;
         }
         if !is_complete {
             return Ok(None);

@@ -23,8 +23,10 @@ use server::wiring::Node;
 use sha1::Sha1;
 use tempfile::TempDir;
 use tonic::Request;
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::codegen::tokio_stream::{StreamExt as _, iter, pending};
 use tonic::transport::{Channel, Endpoint};
+use tonic_prost::ProstCodec;
 
 use crate::node::{address, config, connect, post_as, start};
 
@@ -563,6 +565,34 @@ async fn telemetry_streams_of_5x_clients_are_let_through_or_refused() {
                 assert!(status.message().contains(told), "{user} {topic}: {status:?}");
             }
             (outcome, _) => panic!("{user} {topic}: {outcome:?}"),
+        }
+    }
+    rig.node.stop().await.expect("it stops in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_of_5x_clients_are_signed_as_their_calls_are() {
+    let rig = Rig::start().await;
+    let endpoint = format!("http://{}", address(&rig.node, "grpc"));
+    let channel = Endpoint::from_shared(endpoint).expect("legal").connect().await.expect("it listens");
+    let mut client = tonic::client::Grpc::new(channel);
+    for (user, secret, told) in [
+        ("root", ROOT.1, None),
+        ("hans", "hans-secret", None),
+        ("bob", "wrong", Some("check signature failed.")),
+        ("dora", "dora-secret", Some("User:dora is disabled.")),
+        ("", "", Some("username cannot be null.")),
+    ] {
+        client.ready().await.expect("it listens");
+        let path =
+            PathAndQuery::from_static("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export");
+        let answer = client.unary(request((), user, secret), path, ProstCodec::<(), ()>::default()).await;
+        match (answer, told) {
+            (Ok(_), None) => {}
+            (Err(status), Some(told)) => {
+                assert_eq!((status.code(), status.message()), (tonic::Code::Unauthenticated, told), "{user}");
+            }
+            (outcome, _) => panic!("{user}: {outcome:?}"),
         }
     }
     rig.node.stop().await.expect("it stops in order");

@@ -15,6 +15,7 @@ public final class Main {
         Transactions.addTo(harness);
         Timing.addTo(harness);
         Lite.addTo(harness);
+        Measuring.addTo(harness);
         Refused.addTo(harness);
         Restarting.addTo(harness);
         harness.run();
