@@ -20,6 +20,8 @@ pub const SYSTEM_PREFIX: &str = "rmq_sys_";
 /// The topic whose route stands for "this topic would be made by a send".
 pub const AUTO_CREATE_TOPIC: &str = "TBW102";
 pub const TRACE_TOPIC: &str = "RMQ_SYS_TRACE_TOPIC";
+/// Where the node tells what happens to it; clients may read it.
+pub const EVENTS_TOPIC: &str = "RMQ_SYS_EVENTS";
 
 /// Topics that exist in every RocketMQ broker and cannot be made or deleted by users.
 const SYSTEM_TOPICS: &[&str] = &[
@@ -47,6 +49,7 @@ const NOT_SENDABLE: &[&str] = &[
     "OFFSET_MOVED_EVENT",
     "RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC",
     "RMQ_SYS_ROCKSDB_TRANS_OP_HALF_TOPIC",
+    EVENTS_TOPIC,
 ];
 
 /// Why a name was refused.

@@ -34,8 +34,8 @@ use crate::limits::{
     EVENT_PAGE_MAX, EVENT_WAIT_MS_MAX, EVENT_WAITERS_MAX, EVENTS_KEPT_MAX, EVENTS_WAITING_MAX,
 };
 
-/// Where events are written.
-pub const TOPIC: &str = "RMQ_SYS_EVENTS";
+/// Where events are written, by the node alone.
+pub use model::names::EVENTS_TOPIC as TOPIC;
 
 /// Type, subject and data.
 type Told = (&'static str, Option<String>, Value);

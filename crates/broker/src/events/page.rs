@@ -99,10 +99,11 @@ Made from `crates/broker/src/events`; do not edit.
 What happens to a node is told as [CloudEvents 1.0](https://cloudevents.io) in structured JSON, in three ways:
 
 - as messages of the topic `{TOPIC}`, one event each: the body is the event, the tag its type, the key its
-  subject. Any consumer can read it; it is kept as long as other messages are.
+  subject. Any consumer can read it (with access control: with the action `Sub` on the topic), and nobody but the
+  node can send to it. It is kept as long as other messages are.
 - as a stream of server-sent events: `GET /api/v1/events`, with `?types=` for some types only (`client` means all
   types that begin with `io.apogee.client.`) and the header `Last-Event-ID` (or `?after=`) to go on where another stream
-  ended. `apogee events --follow` shows it.
+  ended. `apogee events --follow` shows it. Nothing is held for a client that reads slowly but its place.
 - by the operation `event.list`: `apogee events`, `GET /api/v1/events/recent`.
 
 The last two need the action `Get` on the cluster, and know the newest {EVENTS_KEPT_MAX} events, also those of before a

@@ -101,7 +101,7 @@ impl Plan {
 }
 
 fn is_system(name: &str) -> bool {
-    let system = TopicName::new(name).is_ok_and(|name| name.is_system());
+    let system = TopicName::new(name).is_ok_and(|name| name.is_system() || !name.is_sendable());
     system || name.ends_with("_REPLY_TOPIC") || name.starts_with("rocketmq-") || name.starts_with(LITE_PREFIX)
 }
 

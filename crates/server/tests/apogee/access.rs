@@ -34,7 +34,7 @@ const OK: i32 = 0;
 const SYSTEM_ERROR: i32 = 1;
 const NO_PERMISSION: i32 = 16;
 const DATE: &str = "20261121T103000Z";
-const ROOT: (&str, &str) = ("root", "root-secret");
+pub(super) const ROOT: (&str, &str) = ("root", "root-secret");
 
 /// A node with access control, a topic `t`, a group `g`, and users:
 ///
@@ -48,8 +48,8 @@ const ROOT: (&str, &str) = ("root", "root-secret");
 /// gina     Cluster:* Get
 /// hans     nothing
 /// ```
-struct Rig {
-    node: Node,
+pub(super) struct Rig {
+    pub(super) node: Node,
     _dir: TempDir,
 }
 
@@ -70,12 +70,12 @@ const POLICIES: &[(&str, &str, &str, &str, &str, &str)] = &[
 ];
 const USERS: [&str; 8] = ["alice", "bob", "carol", "dora", "erin", "fred", "gina", "hans"];
 
-fn secret(user: &str) -> String {
+pub(super) fn secret(user: &str) -> String {
     format!("{user}-secret")
 }
 
 impl Rig {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let mut config = config(&dir);
         config.auth.enabled = Some(true);
@@ -108,7 +108,7 @@ impl Rig {
     }
 
     /// As the super user.
-    async fn run(&self, operation: &str, request: Value) {
+    pub(super) async fn run(&self, operation: &str, request: Value) {
         let path = format!("/api/v1/operations/{operation}");
         let answer = post_as(self.rest(), &path, &request.to_string(), Some(ROOT)).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{operation}: {answer}");
@@ -253,6 +253,9 @@ const REMOTING: &[(&str, &str, i32)] = &[
     ("fred", "commit", NO_PERMISSION),
     ("fred", "topic-stats", OK),
     ("gina", "send", NO_PERMISSION),
+    ("gina", "pull RMQ_SYS_EVENTS", NO_PERMISSION),
+    ("bob", "pull RMQ_SYS_EVENTS", NO_PERMISSION),
+    ("erin", "send RMQ_SYS_EVENTS", NO_PERMISSION),
     ("gina", "users", OK),
     ("gina", "make-user", NO_PERMISSION),
     ("hans", "send", NO_PERMISSION),

@@ -4,6 +4,7 @@
 mod access;
 mod bad_input;
 mod binary;
+mod events;
 mod health;
 mod metrics;
 mod mutual_tls;
