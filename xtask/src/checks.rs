@@ -1,7 +1,7 @@
 //! Every check of the project in one command, cheapest first; the first failure ends it.
 use crate::{
-    CASES_AT_ONCE, E2eOptions, KillOptions, ServerKind, SqlOptions, TestOptions, console, e2e, kill, openapi,
-    paths, process, soak, sql,
+    CASES_AT_ONCE, E2eOptions, KillOptions, ServerKind, SqlOptions, TestOptions, access, console, e2e, kill,
+    openapi, paths, process, soak, sql,
 };
 use anyhow::Result;
 use std::process::{Command, ExitCode};
@@ -45,6 +45,11 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
     }
     announce("console in a browser");
     let verdict = console::test(&console::TestOptions { case: String::new(), profile: "dev".into() })?;
+    if verdict != ExitCode::SUCCESS {
+        return Ok(verdict);
+    }
+    announce("access control, case by case");
+    let verdict = access::run(&access::Options::ours("dev"))?;
     if verdict != ExitCode::SUCCESS {
         return Ok(verdict);
     }

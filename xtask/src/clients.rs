@@ -113,6 +113,28 @@ pub(crate) const MOVERS: Client = Client {
     }),
 };
 
+/// The calls of `access`, one program for each protocol.
+pub(crate) const ACCESS_REMOTING: Client = Client {
+    name: "java-access-remoting",
+    language: Language::Java(Java {
+        folder: "operator",
+        version: None,
+        sources: &["java-access/src", "java-access/remoting/src"],
+        main: "access.Main",
+        flags: SMALL,
+    }),
+};
+pub(crate) const ACCESS_GRPC: Client = Client {
+    name: "java-access-grpc",
+    language: Language::Java(Java {
+        folder: "java-grpc",
+        version: None,
+        sources: &["java-access/src", "java-access/grpc/src"],
+        main: "access.Main",
+        flags: SMALL,
+    }),
+};
+
 /// The original's filter library, asked by `sql`.
 pub(crate) const SQL_ORACLE: Client = Client {
     name: "sql-oracle",

@@ -20,7 +20,7 @@ use crate::{E2eOptions, ServerKind, server_under_test};
 use anyhow::{Context, Result};
 use lane::Lane;
 use sitting::Sitting;
-pub(crate) use sitting::User;
+pub(crate) use sitting::{ROOT, User};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -4,6 +4,7 @@
 //! program and the harness talk), `e2e` and `kill` (the two kinds of test), `versus` (measurements), `checks` (everything in one command).
 #![expect(clippy::disallowed_methods, reason = "a tool on the real machine: real time and real threads")]
 
+mod access;
 mod backlog;
 mod checks;
 mod clients;
@@ -47,6 +48,8 @@ struct Arguments {
 enum Command {
     /// Drive official clients through their cases.
     E2e(E2eOptions),
+    /// Ask who is let through with what under access control, of Apogee and of the real RocketMQ.
+    Access(access::Options),
     /// Kill the server again and again under load, and count what became of every acknowledged message.
     Kill(KillOptions),
     /// Write `docs/outcomes.md` anew from the recorded outcomes of end-to-end runs.
@@ -157,6 +160,7 @@ fn main() -> anyhow::Result<ExitCode> {
     interrupt::pass_on()?;
     match command {
         Command::E2e(options) => e2e::run(&options),
+        Command::Access(options) => access::run(&options),
         Command::Kill(options) => kill::run(&options),
         Command::Outcomes => outcomes::write_page().map(|()| ExitCode::SUCCESS),
         Command::Console => console::build().map(|()| ExitCode::SUCCESS),

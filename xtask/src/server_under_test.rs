@@ -1,6 +1,7 @@
 //! The server that client programs talk to: Apogee, or the real Apache RocketMQ as oracle.
 //! How Apogee is configured, started and found ready stands here and nowhere else.
 //! Ports and data folder stay the same over every restart, so clients find the server where it was.
+use crate::e2e::User;
 use crate::oracle::{Oracle, Tuning};
 use crate::process::{self, Output, Process};
 use crate::{ServerKind, paths};
@@ -243,6 +244,15 @@ pub(crate) fn quick_checks() -> Vec<(&'static str, String)> {
     vec![
         ("APOGEE_BROKER_TRANSACTION_TIMEOUT_MS", "3000".into()),
         ("APOGEE_BROKER_TRANSACTION_CHECK_INTERVAL_MS", "5000".into()),
+    ]
+}
+
+/// Everybody is asked who they are; `root` is there from the start.
+pub(crate) fn access_control(root: User) -> [(&'static str, String); 3] {
+    [
+        ("APOGEE_AUTH_ENABLED", "true".to_owned()),
+        ("APOGEE_AUTH_INIT_USER", root.name.to_owned()),
+        ("APOGEE_AUTH_INIT_PASSWORD", root.secret.to_owned()),
     ]
 }
 

@@ -39,6 +39,10 @@ impl Client {
         self.settings.read().clone()
     }
 
+    pub(crate) fn put_settings(&self, settings: Arc<ClientSettings>) {
+        *self.settings.write() = settings;
+    }
+
     pub(crate) fn seen(&self, now_ms: i64) {
         self.last_seen_ms.fetch_max(now_ms, Ordering::Relaxed);
     }

@@ -109,7 +109,7 @@ pub(crate) fn telemetry(node: Arc<Node>, origin: Origin, inbound: Inbound) -> Wo
         Ok(call) => telemetry::open(call, inbound),
         Err(refusal) => {
             node.metrics.answered(Rpc::Telemetry, refusal.code.into());
-            Box::pin(std::future::ready(Reply::Refused(telemetry::ended_by(&refusal))))
+            Box::pin(std::future::ready(telemetry::refused(refusal)))
         }
     }
 }

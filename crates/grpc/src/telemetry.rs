@@ -7,7 +7,8 @@
 //! ```
 //! Whoever has something for the client writes into a bounded buffer.
 //! Facts: `ClientActivity` of RocketMQ 5.5: refused settings end the stream, with INVALID_ARGUMENT
-//! for the client's mistakes and INTERNAL for ours.
+//! for the client's mistakes and INTERNAL for ours. Who may not call is told so by a command that has nothing but
+//! a status, and then the stream ends well (`GrpcMessagingApplication`).
 
 use std::sync::Arc;
 
@@ -113,13 +114,28 @@ async fn read(call: Call, mut inbound: Inbound, stream: Stream) {
         if let Err(refusal) = take(&call, stream, command).await {
             call.node.metrics.answered(Rpc::Telemetry, refusal.code.into());
             // The buffer may be full; then the stream ends without a word.
-            let _ = stream.commands.try_send(Err(ended_by(&refusal)));
+            let _ = stream.commands.try_send(last_word(refusal));
             break;
         }
     }
 }
 
-pub(crate) fn ended_by(refusal: &Refusal) -> tonic::Status {
+/// What a client is told whose stream does not begin or go on.
+pub(crate) fn refused(refusal: Refusal) -> Reply {
+    match last_word(refusal) {
+        Ok(command) => Reply::message(&command),
+        Err(status) => Reply::Refused(status),
+    }
+}
+
+fn last_word(refusal: Refusal) -> Outgoing {
+    if refusal.code == Code::Unauthorized {
+        return Ok(TelemetryCommand { status: Some(refusal.into()), command: None });
+    }
+    Err(ended_by(&refusal))
+}
+
+fn ended_by(refusal: &Refusal) -> tonic::Status {
     let text = format!("process client telemetryCommand failed. {}", refusal.message);
     if (40_000..50_000).contains(&i32::from(refusal.code)) {
         tonic::Status::invalid_argument(text)
@@ -152,6 +168,7 @@ async fn take_settings(call: &Call, stream: &Stream, said: Settings) -> Result<S
     let node = &call.node;
     let settings = settings::parse(&said, node.now_ms())?;
     let advertised = call.advertised(said.access_point.as_ref());
+    let before = node.clients.get(&call.client_id).map(|client| client.settings());
     let registration = Registration {
         id: call.client_id.clone(),
         caller: Session { advertised, ..(*call.session).clone() },
@@ -168,6 +185,7 @@ async fn take_settings(call: &Call, stream: &Stream, said: Settings) -> Result<S
     let beaten = node.engine.heartbeat(&client.session(), beat(call, &client.settings())).await;
     if let Err(error) = beaten {
         if matches!(error, MemberError::Denied(_)) {
+            take_back(call, &client, before);
             return Err(error.into());
         }
         debug!(client = %call.client_id, %error, "the engine does not take the client's settings");
@@ -177,6 +195,14 @@ async fn take_settings(call: &Call, stream: &Stream, said: Settings) -> Result<S
     let reports = node.config.client_metrics && reports::is_understood(call.language());
     let metrics_at = reports.then(|| call.advertised(said.access_point.as_ref()));
     Ok(settings::merge(said, group.as_deref(), metrics_at.as_ref(), &node.config))
+}
+
+/// Settings that are denied change nothing: later calls would be judged by them.
+fn take_back(call: &Call, client: &Client, before: Option<Arc<ClientSettings>>) {
+    match before {
+        Some(settings) => client.put_settings(settings),
+        None => drop(call.node.clients.remove(&call.client_id)),
+    }
 }
 
 /// A group that is bound to a parent of lite topics has lite clients only, and no other has them.

@@ -7,12 +7,12 @@
 //! ```
 use crate::clients::Client;
 use crate::oracle::Tuning;
-use crate::server_under_test::{ServerUnderTest, quick_checks};
+use crate::server_under_test::{ServerUnderTest, access_control, quick_checks};
 use anyhow::Result;
 use std::path::Path;
 
 /// Who makes topics, groups, users and policies.
-const ROOT: User = User { name: "root", secret: "root-secret" };
+pub(crate) const ROOT: User = User { name: "root", secret: "root-secret" };
 /// Whom the programs sign as: may send and receive everywhere, but where the name begins with `closed`.
 const WORKER: User = User { name: "worker", secret: "worker-secret" };
 
@@ -91,11 +91,7 @@ impl Sitting {
         };
         let mut settings = quick_checks();
         if self == Self::Signed {
-            settings.extend([
-                ("APOGEE_AUTH_ENABLED", "true".to_owned()),
-                ("APOGEE_AUTH_INIT_USER", ROOT.name.to_owned()),
-                ("APOGEE_AUTH_INIT_PASSWORD", ROOT.secret.to_owned()),
-            ]);
+            settings.extend(access_control(ROOT));
         }
         ServerUnderTest::apogee(binary, settings, folder)
     }

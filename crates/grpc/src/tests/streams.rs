@@ -137,6 +137,42 @@ async fn half_a_message_is_no_message() {
     assert!(server.engine.published.lock().is_empty());
 }
 
+/// As `ClientActivity` completes its side when the client has completed its own.
+#[tokio::test]
+async fn a_telemetry_stream_whose_client_has_said_all_is_answered_and_ends_well() {
+    let server = Running::start().await;
+    let mut client = raw(&server, 65_535).await;
+    let settings = TelemetryCommand {
+        status: None,
+        command: Some(telemetry_command::Command::Settings(consumer_settings("g"))),
+    };
+    for ends_along in [true, false] {
+        let (answer, mut body) = begin(&mut client, request("Telemetry"), false).await;
+        body.send_data(framed(&settings), ends_along).expect("open");
+        if !ends_along {
+            body.send_data(Bytes::new(), true).expect("open");
+        }
+        let (answer, trailers) = rest(answer.await.expect("answered").into_body()).await;
+        assert_eq!(grpc_status(&trailers.expect("set")), "0", "along: {ends_along}");
+        let answer = TelemetryCommand::decode(answer.slice(5..)).expect("well formed");
+        assert_eq!(answer.status.expect("set").code, 20000);
+    }
+}
+
+/// Its client says goodbye in its own time, which is no request without a message.
+#[tokio::test]
+async fn a_telemetry_stream_that_is_refused_may_be_ended_by_its_client_too() {
+    let server = Running::start().await;
+    let mut client = raw(&server, 65_535).await;
+    let mut nameless = request("Telemetry");
+    nameless.headers_mut().remove("x-mq-client-id");
+    let (answer, mut body) = begin(&mut client, nameless, false).await;
+    body.send_data(framed(&TelemetryCommand::default()), false).expect("open");
+    body.send_data(Bytes::new(), true).expect("open");
+    let answer = answer.await.expect("answered");
+    assert_eq!(grpc_status(answer.headers()), "3");
+}
+
 #[tokio::test]
 async fn a_call_that_nobody_waits_for_is_given_up() {
     let mut server = Running::start().await;

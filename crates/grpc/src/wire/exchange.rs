@@ -71,13 +71,11 @@ impl Exchange {
             let text = "the server is receiving as much as it can hold: try again later";
             return Err(Status::resource_exhausted(text));
         }
-        if self.messages.is_some() {
+        let Some(asked) = &self.asked else {
             self.pass_on(bytes, is_complete);
             return Ok(None);
-        }
-        if let Some(asked) = &self.asked
-            && self.message.is_none()
-        {
+        };
+        if self.message.is_none() {
             self.gather.push(bytes);
             self.message = self.gather.take(asked.bytes_max())?;
         }
@@ -99,7 +97,8 @@ impl Exchange {
         Status::internal(text)
     }
 
-    /// Who sends faster than we read, or what is no message, is not listened to any more.
+    /// Who sends faster than we read, or what is no message, is not listened to any more; what a call says that has
+    /// ended already is of no interest.
     fn pass_on(&mut self, bytes: Bytes, is_complete: bool) {
         let Some(Messages { to, incoming }) = self.messages.take() else { return };
         self.gather.push(bytes);

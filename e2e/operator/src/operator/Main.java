@@ -10,9 +10,12 @@ import java.util.Map;
 import java.util.Set;
 import org.apache.rocketmq.acl.common.AclClientRPCHook;
 import org.apache.rocketmq.acl.common.SessionCredentials;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.TopicConfig;
+import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageRequestMode;
 import org.apache.rocketmq.remoting.RPCHook;
+import org.apache.rocketmq.remoting.protocol.body.AclInfo;
 import org.apache.rocketmq.remoting.protocol.subscription.CustomizedRetryPolicy;
 import org.apache.rocketmq.remoting.protocol.subscription.GroupRetryPolicy;
 import org.apache.rocketmq.remoting.protocol.subscription.GroupRetryPolicyType;
@@ -27,12 +30,14 @@ import org.apache.rocketmq.tools.command.CommandUtil;
  * <pre>
  * topic NAME TYPE QUEUES [attribute=value]...
  * group NAME [retries=N] [step-ms=N] [orderly=1]     step-ms: the delay before every retry
+ * permission TOPIC BITS                  4 read, 2 write
+ * fill TOPIC COUNT                       sends messages
  * await-topic NAME                       until the topic exists
  * reset TOPIC GROUP                      the group starts at the topic's beginning again
  * pop-mode TOPIC GROUP                   the group pops this topic instead of pulling it
  * user NAME SECRET                       a normal user
  * disable NAME
- * policy NAME RESOURCE ACTIONS DECISION
+ * policy NAME RESOURCE ACTIONS DECISION [ADDRESSES|-] [Custom|Default]
  * </pre>
  */
 public final class Main {
@@ -80,6 +85,8 @@ public final class Main {
             case "lite-group" -> makeLiteGroup(command[1], command[2],
                 Arrays.asList(command).subList(3, command.length));
             case "lite-check" -> checkLite(command[1], command[2], command[3], Integer.parseInt(command[4]));
+            case "permission" -> setPermission(command[1], Integer.parseInt(command[2]));
+            case "fill" -> fill(command[1], Integer.parseInt(command[2]));
             case "await-topic" -> awaitRoute(command[1]);
             case "reset" -> admin.resetOffsetByTimestamp(command[1], command[2], 0, true);
             case "pop-mode" -> setPopMode(command[1], command[2]);
@@ -93,13 +100,38 @@ public final class Main {
                     admin.updateUser(master, command[1], null, null, "disable");
                 }
             }
-            case "policy" -> {
-                for (String master : masters()) {
-                    admin.createAcl(master, "User:" + command[1], List.of(command[2]),
-                        List.of(command[3].split(",")), List.of(), command[4]);
-                }
-            }
+            case "policy" -> makePolicy(command);
             default -> throw new IllegalArgumentException("no such command");
+        }
+    }
+
+    private void setPermission(String name, int bits) throws Exception {
+        for (String master : masters()) {
+            TopicConfig topic = admin.examineTopicConfig(master, name);
+            topic.setPerm(bits);
+            admin.createAndUpdateTopicConfig(master, topic);
+        }
+    }
+
+    private void fill(String topic, int count) throws Exception {
+        DefaultMQProducer producer = new DefaultMQProducer("operator", hook());
+        producer.setNamesrvAddr(System.getenv("NAMESRV"));
+        producer.start();
+        for (int index = 0; index < count; index++) {
+            producer.send(new Message(topic, Integer.toString(index).getBytes()));
+        }
+        producer.shutdown();
+    }
+
+    private void makePolicy(String[] command) throws Exception {
+        List<String> from = command.length < 6 || command[5].equals("-") ? List.of() : List.of(command[5].split(","));
+        AclInfo policy = AclInfo.of("User:" + command[1], List.of(command[2]), List.of(command[3].split(",")), from,
+            command[4]);
+        if (command.length > 6) {
+            policy.getPolicies().forEach(part -> part.setPolicyType(command[6]));
+        }
+        for (String master : masters()) {
+            admin.createAcl(master, policy);
         }
     }
 
@@ -190,13 +222,19 @@ public final class Main {
         return policy;
     }
 
-    /** Brokers of every cluster, as `mqadmin` finds them. */
+    /** Brokers of every cluster, as `mqadmin` finds them; a broker registers in its own time. */
     private Set<String> masters() throws Exception {
-        Set<String> clusters = admin.examineBrokerClusterInfo().getClusterAddrTable().keySet();
-        if (clusters.isEmpty()) {
-            throw new IllegalStateException("the name server knows no cluster");
+        long deadline = System.currentTimeMillis() + PATIENCE_MS;
+        while (true) {
+            Set<String> clusters = admin.examineBrokerClusterInfo().getClusterAddrTable().keySet();
+            if (!clusters.isEmpty()) {
+                return CommandUtil.fetchMasterAddrByClusterName(admin, clusters.iterator().next());
+            }
+            if (System.currentTimeMillis() > deadline) {
+                throw new IllegalStateException("the name server knows no cluster");
+            }
+            Thread.sleep(50);
         }
-        return CommandUtil.fetchMasterAddrByClusterName(admin, clusters.iterator().next());
     }
 
     /** A broker tells its name server of a new topic in its own time; there is no event to wait for. */
