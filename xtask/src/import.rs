@@ -16,10 +16,16 @@ use crate::oracle::Tuning;
 use crate::process::{Output, Process, await_true};
 use crate::server_under_test::{ServerUnderTest, build, quick_checks};
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+/// A topic that is closed to producers there, and what it holds.
+const CLOSED_TOPIC: &str = "import-closed";
+const CLOSED_MESSAGES: u64 = 100;
+/// Read, as `PermName` has it.
+const READ: u64 = 4;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(clap::Args, Clone)]
@@ -84,6 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if !ended {
         bail!("the import did not end; see {}", here.join("cut-over.log").display());
     }
+    import.expect_closed()?;
     new.tell("consume")?;
     new.produce(3 * part, part)?;
     let missing = || {
@@ -122,7 +129,12 @@ fn prepare(source: &ServerUnderTest, folder: &Path, options: &Options) -> Result
     let access = access.into_iter().map(str::to_owned);
     let topics = (0..options.topics).map(|n| format!("topic import-topic-{n} NORMAL 4"));
     let groups = (0..options.groups).map(|n| format!("group import-group-{n}"));
-    for command in topics.chain(groups).chain(access) {
+    let closed = [
+        format!("topic {CLOSED_TOPIC} NORMAL 2"),
+        format!("fill {CLOSED_TOPIC} {CLOSED_MESSAGES}"),
+        format!("permission {CLOSED_TOPIC} {READ}"),
+    ];
+    for command in topics.chain(groups).chain(access).chain(closed) {
         let answer = operator.ask(&command)?;
         if answer != "OPERATED" {
             bail!("{command}: {answer}");
@@ -149,6 +161,23 @@ impl Import<'_> {
             bail!("the policy did not come along: {told}");
         }
         println!("users and policies came along");
+        Ok(())
+    }
+
+    /// The topic that could not be written there has its messages here, and cannot be written either.
+    fn expect_closed(&self) -> Result<()> {
+        let server = format!("http://{}", self.target.http());
+        let described = Command::new(&self.binary)
+            .args(["topic", "describe", CLOSED_TOPIC, "--json", "--server", &server])
+            .output()?;
+        let told: Value = serde_json::from_slice(&described.stdout).context("no description")?;
+        let ends = told.get("queues").and_then(Value::as_array).context("no queues")?.iter();
+        let messages: u64 = ends.filter_map(|queue| queue.get("max_offset")?.as_u64()).sum();
+        let permission = told.pointer("/config/permission").and_then(Value::as_u64);
+        if messages != CLOSED_MESSAGES || permission != Some(READ) {
+            bail!("{CLOSED_TOPIC} has {messages} messages and the permission {permission:?}");
+        }
+        println!("a topic that is read-only there has its {messages} messages, and is read-only here");
         Ok(())
     }
 

@@ -25,12 +25,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use base::Doors;
 use clap::Subcommand;
+use model::TopicConfig;
 use model::admin::{GroupPut, GroupPutRequest, TopicPut, TopicPutRequest};
 use remoting::client::{Client, Signer};
 
 use crate::http::Server;
 use crate::import::mirror::Mirror;
-use crate::import::shape::Plan;
+use crate::import::shape::{Plan, Topic};
 use crate::import::source::Source;
 use crate::output;
 
@@ -91,7 +92,7 @@ pub(crate) async fn run(server: &Server, caller: Option<(&str, &str)>, command: 
     }
     if !args.mirror {
         let plan = Plan::of(&source.read().await?);
-        put_catalogue(server, &plan).await?;
+        put_catalogue(server, &plan, |topic| topic.config.clone()).await?;
         output::line("messages and progress stay behind: add --mirror to copy them");
         return Ok(());
     }
@@ -105,7 +106,7 @@ pub(crate) async fn run(server: &Server, caller: Option<(&str, &str)>, command: 
         let read = source.read().await?;
         let plan = Plan::of(&read);
         if plan != known {
-            put_catalogue(server, &plan).await?;
+            put_catalogue(server, &plan, Topic::open).await?;
             known = plan.clone();
         }
         mirror.follow(&source, &plan).await?;
@@ -125,6 +126,7 @@ pub(crate) async fn run(server: &Server, caller: Option<(&str, &str)>, command: 
         }
         if args.cut_over && lag.messages == 0 && delayed == 0 {
             mirror.stop().await;
+            close_topics(server, &plan).await?;
             output::line("everything is copied and progress is set: start consumers here");
             return Ok(());
         }
@@ -132,11 +134,10 @@ pub(crate) async fn run(server: &Server, caller: Option<(&str, &str)>, command: 
     }
 }
 
-async fn put_catalogue(server: &Server, plan: &Plan) -> Result<()> {
+/// Makes topics, each as `shown`, and groups.
+async fn put_catalogue(server: &Server, plan: &Plan, shown: impl Fn(&Topic) -> TopicConfig) -> Result<()> {
     for topic in plan.topics.values().filter(|topic| topic.is_made_here()) {
-        let request = TopicPutRequest { config: topic.config.clone(), update: true };
-        let put = server.operate::<TopicPut>(&request).await;
-        put.with_context(|| format!("topic {}", topic.config.name))?;
+        put_topic(server, shown(topic)).await?;
     }
     for group in &plan.groups {
         let request = GroupPutRequest { config: group.clone(), update: true };
@@ -147,6 +148,20 @@ async fn put_catalogue(server: &Server, plan: &Plan) -> Result<()> {
     output::line(&format!("{topics} topics and {} groups are here", plan.groups.len()));
     for note in &plan.notes {
         output::line(&format!("note: {note}"));
+    }
+    Ok(())
+}
+
+async fn put_topic(server: &Server, config: TopicConfig) -> Result<()> {
+    let name = config.name.clone();
+    let put = server.operate::<TopicPut>(&TopicPutRequest { config, update: true }).await;
+    put.map(drop).with_context(|| format!("topic {name}"))
+}
+
+/// Nothing is copied any more: what could not be written or read there cannot be here.
+async fn close_topics(server: &Server, plan: &Plan) -> Result<()> {
+    for topic in plan.topics.values().filter(|topic| topic.is_closed()) {
+        put_topic(server, topic.config.clone()).await?;
     }
     Ok(())
 }

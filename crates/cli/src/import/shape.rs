@@ -41,6 +41,17 @@ pub(super) struct Topic {
 }
 
 impl Topic {
+    /// As it is while messages are copied: they are sent to it, and read from it after a kill.
+    pub(super) fn open(&self) -> TopicConfig {
+        let bits = self.config.permission.0 | Permission::READ_WRITE.0;
+        TopicConfig { permission: Permission(bits), ..self.config.clone() }
+    }
+
+    /// It may not be written or read for good.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_made_here() && self.open() != self.config
+    }
+
     /// Retries and dead letters are made by the first message.
     pub(super) fn is_made_here(&self) -> bool {
         self.config.name.derived_from().is_none()
@@ -82,15 +93,21 @@ impl Plan {
         let count = body.read_queue_nums.max(body.write_queue_nums);
         let topic = self.topics.entry(name.to_string()).or_insert_with(|| Topic {
             config: TopicConfig {
-                permission: Permission(body.perm | Permission::WRITE),
+                permission: Permission(body.perm),
                 ordered: body.order,
                 attributes: body.attributes.clone().unwrap_or_default(),
                 ..TopicConfig::new(name.clone(), 0)
             },
             queues: Vec::new(),
         });
+        // What one broker allows, the topic's queues of that broker were used for.
+        topic.config.permission.0 |= body.perm;
         let first = topic.config.queues();
-        for queue in 0..count {
+        let is_read = Permission(body.perm).readable();
+        if !is_read {
+            self.notes.push(format!("messages of {name} on {broker} stay behind: it cannot be read there"));
+        }
+        for queue in (0..count).filter(|_| is_read) {
             let of = SourceQueue { topic: name.to_string(), broker: broker.to_owned(), queue };
             topic.queues.push((of, first + queue));
         }
@@ -182,7 +199,7 @@ mod tests {
         let body = |queues| TopicBody {
             read_queue_nums: queues,
             write_queue_nums: queues,
-            perm: 6,
+            perm: if queues == 3 { Permission::READ } else { Permission::READ_WRITE.0 },
             order: false,
             attributes: None,
         };
@@ -206,6 +223,18 @@ mod tests {
         let numbers: Vec<_> = topic.queues.iter().map(|(of, n)| (of.broker.as_str(), of.queue, *n)).collect();
         assert_eq!(numbers.get(3..5), Some(&[("broker-a", 3, 3), ("broker-b", 0, 4)][..]));
         assert_eq!(plan.notes.len(), 2, "{:?}", plan.notes);
+        assert!(!topic.is_closed());
         assert_eq!((plan.groups[0].retry_max_times, plan.groups[0].consume_enabled), (3, false));
+    }
+
+    #[test]
+    fn a_topic_that_may_not_be_written_is_open_only_while_it_is_copied() {
+        let mut told = Told::default();
+        told.brokers.insert("broker-a".to_owned(), broker(&[("t", 3)]));
+        let plan = Plan::of(&told);
+        let topic = &plan.topics["t"];
+        assert_eq!(topic.config.permission, Permission(Permission::READ));
+        assert_eq!(topic.open().permission, Permission::READ_WRITE);
+        assert!(topic.is_closed());
     }
 }

@@ -109,6 +109,8 @@ public final class Main {
         for (String master : masters()) {
             TopicConfig topic = admin.examineTopicConfig(master, name);
             topic.setPerm(bits);
+            // Attributes are changes: none.
+            topic.setAttributes(new HashMap<>());
             admin.createAndUpdateTopicConfig(master, topic);
         }
     }
