@@ -248,7 +248,8 @@ impl Broker {
     }
 
     /// Puts changed settings into force, as far as they can change while the broker runs.
-    pub fn reconfigure(&self, broker: &BrokerConfig, store: &StoreConfig) {
+    pub fn reconfigure(&self, broker: &BrokerConfig, replica: &ReplicaConfig, store: &StoreConfig) {
+        self.handle.set_flush_interval_ms(replica.flush_interval_ms);
         self.rules.store(Arc::new(transaction_rules(broker)));
         self.log.reconfigure(store);
         self.refuse_disk_from(store.disk_refuse_percent);

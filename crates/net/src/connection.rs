@@ -48,7 +48,7 @@ impl Door {
 
     async fn identify(&self, connection: Box<dyn Connection>, shared: &Shared) -> Result<Known, Refusal> {
         let (mut peer, mut local) = (connection.peer()?, connection.local()?);
-        let patience = Duration::from_millis(shared.config.write_stall_ms);
+        let patience = Duration::from_millis(shared.limits.now().write_stall_ms);
         let mut sniffer = Sniffer::new(Stall::new(connection, Arc::clone(&shared.clock), patience));
         if let Some(addresses) = sniffer.proxy_header(self.config.proxy_protocol).await? {
             (peer, local) = (addresses.source, addresses.destination);
@@ -76,7 +76,7 @@ impl Door {
 
 /// Finds out what a connection speaks and serves it to its end.
 pub(crate) async fn run(door: Arc<Door>, connection: Box<dyn Connection>, shared: Arc<Shared>, seat: Seat) {
-    let limit = shared.clock.sleep(Duration::from_millis(shared.config.sniff_timeout_ms));
+    let limit = shared.clock.sleep(Duration::from_millis(shared.limits.now().sniff_timeout_ms));
     let known = tokio::select! {
         known = door.identify(connection, &shared) => known,
         () = limit => Err(Refusal::Timeout),

@@ -31,4 +31,4 @@ pub use config::{ClientAuth, ListenerConfig, NetConfig, ProxyMode, TlsConfig, Tl
 pub use error::NetError;
 pub use metrics::Metrics;
 pub use protocol::{Accepted, ByteStream, Drain, Protocol, Recognised};
-pub use server::{Bound, Listeners, Serving};
+pub use server::{Bound, Limits, Listeners, Serving};

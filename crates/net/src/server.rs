@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use base::{Clock, Doors, Listener};
 use model::SessionId;
 use parking_lot::Mutex;
@@ -26,8 +27,23 @@ use crate::tls::{Agreed, Identity};
 /// Listeners that have their addresses, but accept nothing yet: clients wait in the system's queue.
 pub struct Listeners {
     doors: Doors,
-    config: NetConfig,
+    limits: Limits,
     bound: Vec<(Bound, Box<dyn Listener>)>,
+}
+
+/// What holds for all connections at this moment.
+#[derive(Clone)]
+pub struct Limits(Arc<ArcSwap<NetConfig>>);
+
+impl Limits {
+    /// From the next connection, the next drain on; what is open goes on as it began.
+    pub fn reconfigure(&self, config: &NetConfig) {
+        self.0.store(Arc::new(config.clone()));
+    }
+
+    pub(crate) fn now(&self) -> Guard<Arc<NetConfig>> {
+        self.0.load()
+    }
 }
 
 /// A listener's name, real address and configuration.
@@ -41,7 +57,7 @@ pub struct Bound {
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) config: NetConfig,
+    pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) drain: Drain,
     pub(crate) cut: CancellationToken,
@@ -81,12 +97,19 @@ impl Listeners {
             let address = listener.local().map_err(failed)?;
             bound.push((Bound { name, address, config }, listener));
         }
-        Ok(Self { doors: doors.clone(), config, bound })
+        let limits = Limits(Arc::new(ArcSwap::from_pointee(config)));
+        Ok(Self { doors: doors.clone(), limits, bound })
     }
 
     /// What was bound.
     pub fn bound(&self) -> impl Iterator<Item = &Bound> {
         self.bound.iter().map(|(bound, _)| bound)
+    }
+
+    /// By which the limits of connections change while they run.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits.clone()
     }
 
     /// Starts to accept.
@@ -109,10 +132,10 @@ impl Listeners {
             drain: Drain::new(),
             cut: CancellationToken::new(),
             chatter: Chatter::new(Arc::clone(&self.doors.clock)),
-            census: Census::new(&self.config),
+            census: Arc::new(Census::default()),
             sessions: AtomicU64::new(connection::first_session().get()),
             connections: TaskTracker::new(),
-            config: self.config,
+            limits: self.limits,
         });
         let certificates = identity.map(|identity| {
             let doors = ready.iter().map(|(door, ..)| Arc::clone(door)).collect();
@@ -172,7 +195,7 @@ async fn accept(door: Arc<Door>, listener: Box<dyn Listener>, shared: Arc<Shared
         };
         shared.metrics.accepted(&door.name);
         let Ok(peer) = connection.peer() else { continue };
-        match shared.census.seat(peer.ip()) {
+        match shared.census.seat(peer.ip(), &shared.limits.now()) {
             Ok(seat) => {
                 let home = connection.home();
                 let work = connection::run(Arc::clone(&door), connection, Arc::clone(&shared), seat);
@@ -249,7 +272,7 @@ impl Serving {
         if !again {
             tracing::info!(connections = self.connections(), "draining connections");
         }
-        let limit = self.shared.clock.sleep(Duration::from_millis(self.shared.config.drain_ms));
+        let limit = self.shared.clock.sleep(Duration::from_millis(self.shared.limits.now().drain_ms));
         tokio::select! {
             () = self.shared.connections.wait() => return 0,
             () = limit => {}

@@ -62,6 +62,7 @@ struct Shared<M: Machine> {
     /// if what ran it panicked.
     slot: Mutex<Option<Box<Group<M>>>>,
     commit: Arc<AtomicU64>,
+    flush_interval_ms: Arc<AtomicU64>,
     bytes_max: usize,
     /// The views take as much memory as they may, so nothing new comes in before a checkpoint.
     memory_short: AtomicBool,
@@ -123,6 +124,7 @@ pub fn start<M: Machine>(doors: &Doors, mut group: Group<M>) -> Result<(Handle<M
         bytes_max: group.queued_bytes_max(),
         memory_short: AtomicBool::new(false),
         commit: group.commit_cell(),
+        flush_interval_ms: group.flush_interval_cell(),
         metrics: group.metrics().clone(),
         slot: Mutex::new(Some(Box::new(group))),
     });
@@ -435,6 +437,12 @@ impl<M: Machine> Handle<M> {
     #[must_use]
     pub fn committed(&self) -> Lsn {
         Lsn(self.shared.commit.load(Ordering::Acquire))
+    }
+
+    /// How long what no answer waits for may stay unflushed: from the group's next look on, which is at most a
+    /// second away.
+    pub fn set_flush_interval_ms(&self, interval_ms: u64) {
+        self.shared.flush_interval_ms.store(interval_ms, Ordering::Relaxed);
     }
 
     /// Takes no more commands; the group closes after those that wait.

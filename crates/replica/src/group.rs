@@ -60,6 +60,8 @@ type Slot = Arc<Mutex<Option<Background>>>;
 pub struct Group<M: Machine> {
     doors: Doors,
     config: ReplicaConfig,
+    /// As configured, until it is changed.
+    flush_interval_ms: Arc<AtomicU64>,
     checkpoint_bytes: u64,
     live_bytes_max: usize,
     metrics: Metrics,
@@ -107,6 +109,7 @@ impl<M: Machine> Group<M> {
         let end = store.log.end();
         let mut group = Self {
             doors: doors.clone(),
+            flush_interval_ms: Arc::new(AtomicU64::new(config.flush_interval_ms)),
             config,
             checkpoint_bytes: store_config.checkpoint_bytes,
             live_bytes_max: store_config.live_bytes_max,
@@ -155,6 +158,12 @@ impl<M: Machine> Group<M> {
     #[must_use]
     pub fn commit_cell(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.commit)
+    }
+
+    /// The flush interval, shared with who may change it.
+    #[must_use]
+    pub fn flush_interval_cell(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.flush_interval_ms)
     }
 
     #[must_use]
@@ -233,7 +242,9 @@ impl<M: Machine> Group<M> {
     pub fn next_due_ms(&self, now_ms: i64) -> i64 {
         let mut due = self.last_housekeeping_ms.saturating_add(HOUSEKEEPING_MS);
         if self.store.log.flushed() < self.store.log.end() {
-            due = due.min(self.last_flush_ms.saturating_add_unsigned(self.config.flush_interval_ms));
+            due = due.min(
+                self.last_flush_ms.saturating_add_unsigned(self.flush_interval_ms.load(Ordering::Relaxed)),
+            );
         }
         if let Some(at) = self.trim_again_ms {
             due = due.min(at);
@@ -382,8 +393,10 @@ impl<M: Machine> Group<M> {
     }
 
     fn is_flush_due(&self, now_ms: i64) -> bool {
-        let is_time = self.last_flush_ms.saturating_add_unsigned(self.config.flush_interval_ms) <= now_ms
-            || now_ms < self.last_flush_ms;
+        let is_time =
+            self.last_flush_ms.saturating_add_unsigned(self.flush_interval_ms.load(Ordering::Relaxed))
+                <= now_ms
+                || now_ms < self.last_flush_ms;
         is_time && self.store.log.flushed() < self.store.log.end()
     }
 

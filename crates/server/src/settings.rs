@@ -33,8 +33,13 @@ const HEAD: &str =
     "# Settings that were changed while the node ran (`config.put`). They win over the configuration file.\n";
 
 /// What can change while the node runs, and what such a change does.
-pub const LIVE: [(&str, &str); 20] = [
+pub const LIVE: [(&str, &str); 26] = [
     ("log.filter", "the next log lines"),
+    ("net.connections_max", "the next connections; open ones stay"),
+    ("net.connections_per_ip_max", "the next connections; open ones stay"),
+    ("net.sniff_timeout_ms", "the next connections"),
+    ("net.write_stall_ms", "the next connections"),
+    ("net.drain_ms", "the next stop of the node"),
     ("guard.calls_per_session_max", "the next calls; those that run go on"),
     ("guard.request_bytes_max", "the next sends; never beyond its share of memory"),
     ("guard.slow_call_ms", "calls that end from now on"),
@@ -50,6 +55,7 @@ pub const LIVE: [(&str, &str); 20] = [
     ("broker.recall_enabled", "the next recalls"),
     ("broker.lite_topics_max", "lite topics that are made from now on"),
     ("broker.lite_subscriptions_max", "the next subscriptions"),
+    ("replica.flush_interval_ms", "within a second"),
     ("store.retention_ms", "within a second; 0 for never"),
     ("store.retention_bytes", "within a second; 0 for never"),
     ("store.disk_refuse_percent", "within a second"),
@@ -65,6 +71,7 @@ fn refused(why: impl Into<String>) -> AdminError {
 pub(crate) struct Targets {
     pub(crate) broker: Arc<Broker>,
     pub(crate) guarded: Arc<Guarded<Broker>>,
+    pub(crate) connections: net::Limits,
     pub(crate) health: Arc<ArcSwap<HealthConfig>>,
 }
 
@@ -74,7 +81,8 @@ impl Targets {
         logging::set_filter(&config.log.filter).map_err(|error| refused(format!("{error:#}")))?;
         self.guarded.reconfigure(&config.guard);
         self.guarded.set_quotas(&config.quota);
-        self.broker.reconfigure(&config.broker, &config.store);
+        self.connections.reconfigure(&config.net);
+        self.broker.reconfigure(&config.broker, &config.replica, &config.store);
         self.health.store(Arc::new(config.health.clone()));
         Ok(())
     }

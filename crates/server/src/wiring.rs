@@ -74,7 +74,12 @@ impl Node {
         let tracer = spans.as_ref().map(|(tracer, _)| Arc::clone(tracer));
         let guarded = guard(&broker, config, doors, (&access, tracer), (&mut registry, &mut rocketmq));
         let health = watch_health(&broker, config, doors, &mut registry);
-        let targets = Targets { broker: Arc::clone(&broker), guarded: Arc::clone(&guarded), health };
+        let targets = Targets {
+            broker: Arc::clone(&broker),
+            guarded: Arc::clone(&guarded),
+            connections: listeners.limits(),
+            health,
+        };
         broker.set_settings(Arc::new(NodeSettings::new(doors, configured, config, targets)?));
         let auth: Arc<dyn Authenticate> = access;
         let engine: Arc<dyn Engine> = guarded.clone();

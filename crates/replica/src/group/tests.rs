@@ -93,3 +93,16 @@ async fn commands_beyond_the_limit_are_refused_unless_they_end_work() {
     handle.stop();
     closed.await.expect("it tells").expect("closed in order");
 }
+
+#[test]
+fn a_flush_interval_that_changes_counts_for_what_waits_already() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let slow = ReplicaConfig { flush: Flush::Async, flush_interval_ms: 60_000, ..ReplicaConfig::default() };
+    let (doors, mut group) = group(dir.path(), slow);
+    let now_ms = doors.clock.now_ms();
+    group.step(now_ms, &mut vec![Submission { command: 1, reply: None, bytes: 1 }]);
+    assert!(group.flush_due(now_ms + 1_000).is_none());
+    group.flush_interval_cell().store(500, Ordering::Relaxed);
+    assert!(group.flush_due(now_ms + 1_000).is_some());
+    assert!(group.next_due_ms(now_ms) <= now_ms + 500);
+}

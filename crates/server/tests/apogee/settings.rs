@@ -59,6 +59,22 @@ async fn a_change_that_does_not_fit_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_of_connections_count_for_the_next_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let node = start(&config(&dir)).await;
+    let rest = address(&node, "http");
+    let client = crate::node::connect(address(&node, "broker")).await;
+    let message = || remoting::client::Outgoing { body: "x".into(), properties: String::new() };
+    client.send("made", 0, message()).await.expect("open");
+    let answer = post(rest, PUT, r#"{"settings":{"net.connections_max":1}}"#).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let second = crate::node::connect(address(&node, "broker")).await;
+    assert!(second.send("made", 0, message()).await.is_err(), "one too many");
+    client.send("made", 0, message()).await.expect("open ones stay");
+    node.stop().await.expect("it stops in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn topics_are_made_by_sends_only_while_that_is_allowed() {
     let dir = tempfile::tempdir().expect("a folder");
     let node = start(&config(&dir)).await;
