@@ -1,6 +1,6 @@
 //! `ack` and `extend`: receipts against cursors.
 
-use model::verbs::AckError;
+use model::verbs::{AckError, Hide};
 use model::{Receipt, Session, StreamId};
 
 use crate::broker::Broker;
@@ -39,12 +39,8 @@ impl Broker {
         results
     }
 
-    pub(crate) async fn do_extend(
-        &self,
-        _session: &Session,
-        receipt: Receipt,
-        invisible_ms: i64,
-    ) -> Result<Receipt, AckError> {
+    pub(crate) async fn do_extend(&self, receipt: Receipt, hide: Hide) -> Result<Receipt, AckError> {
+        let invisible_ms = hide.for_ms;
         if !(EXTEND_MS_MIN..=INVISIBLE_MS_MAX).contains(&invisible_ms) {
             return Err(AckError::InvisibleTime {
                 asked: invisible_ms,
@@ -52,8 +48,8 @@ impl Broker {
                 max: INVISIBLE_MS_MAX,
             });
         }
-        let AckItem { key, offset, nonce } = self.item_of(&receipt)?;
-        match self.propose(Command::Extend { key, offset, nonce, invisible_ms }, 64).await? {
+        let item = self.item_of(&receipt)?;
+        match self.propose(Command::Extend { item, hide }, 64).await? {
             Outcome::Extended(Some(extended)) => Ok(Receipt {
                 nonce: extended.nonce,
                 delivered_ms: extended.delivered_ms,

@@ -14,7 +14,7 @@ use model::lite::{LiteError, LiteSync};
 use model::quota::QuotaBook;
 use model::throttled::ThrottleBook;
 use model::verbs::{
-    AckError, CommitOffset, Fetch, FetchError, Fetched, MessageQuery, OffsetAnswer, OffsetError,
+    AckError, CommitOffset, Fetch, FetchError, Fetched, Hide, MessageQuery, OffsetAnswer, OffsetError,
     OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive, ReceiveError,
     Received, Route, RouteError, Seek, Settle, SettleError,
 };
@@ -449,13 +449,8 @@ impl Messaging for Broker {
         self.do_ack(session, receipts).await
     }
 
-    async fn extend(
-        &self,
-        session: &Session,
-        receipt: Receipt,
-        invisible_ms: i64,
-    ) -> Result<Receipt, AckError> {
-        self.do_extend(session, receipt, invisible_ms).await
+    async fn extend(&self, _: &Session, receipt: Receipt, hide: Hide) -> Result<Receipt, AckError> {
+        self.do_extend(receipt, hide).await
     }
 
     async fn settle(&self, session: &Session, request: Settle) -> Result<(), SettleError> {

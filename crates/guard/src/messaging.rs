@@ -5,9 +5,9 @@ use std::pin::pin;
 use async_trait::async_trait;
 use model::lite::{LiteError, LiteSync};
 use model::verbs::{
-    AckError, CommitOffset, Fetch, FetchError, Fetched, MessageQuery, Messaging, OffsetAnswer, OffsetError,
-    OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive, ReceiveError,
-    Received, Route, RouteError, Seek, Settle, SettleError,
+    AckError, CommitOffset, Fetch, FetchError, Fetched, Hide, MessageQuery, Messaging, OffsetAnswer,
+    OffsetError, OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive,
+    ReceiveError, Received, Route, RouteError, Seek, Settle, SettleError,
 };
 use model::{
     Engine, Filter, GroupName, NewMessage, Offset, QueueId, Receipt, Session, StoredMessage, TopicName,
@@ -101,18 +101,13 @@ impl<E: Engine> Messaging for Guarded<E> {
         results
     }
 
-    async fn extend(
-        &self,
-        session: &Session,
-        receipt: Receipt,
-        invisible_ms: i64,
-    ) -> Result<Receipt, AckError> {
+    async fn extend(&self, session: &Session, receipt: Receipt, hide: Hide) -> Result<Receipt, AckError> {
         let leave = self.ask_consume(session, &receipt.topic, Some(&receipt.group));
         let traced = self.tracer.as_deref().and_then(|tracer| Some((tracer, tracer.extending(&receipt)?)));
-        let work = self.engine.extend(session, receipt, invisible_ms);
+        let work = self.engine.extend(session, receipt, hide);
         let result = self.call(session, Verb::Extend, leave, work).await;
         if let (Some((tracer, delivery)), Ok(newest)) = (traced, &result) {
-            tracer.extended(&delivery, newest);
+            tracer.extended(&delivery, newest, hide.why);
         }
         result
     }

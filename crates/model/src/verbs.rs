@@ -33,12 +33,7 @@ pub trait Messaging: Send + Sync + 'static {
     /// the call and changes nothing.
     async fn ack(&self, session: &Session, receipts: Vec<Receipt>) -> Vec<Result<(), AckError>>;
     /// Sets anew how long a delivery hides its message, from now. The old receipt is void.
-    async fn extend(
-        &self,
-        session: &Session,
-        receipt: Receipt,
-        invisible_ms: i64,
-    ) -> Result<Receipt, AckError>;
+    async fn extend(&self, session: &Session, receipt: Receipt, hide: Hide) -> Result<Receipt, AckError>;
     /// Ends a delivery by a later retry or as a dead letter, or a half message by its outcome.
     async fn settle(&self, session: &Session, request: Settle) -> Result<(), SettleError>;
     /// Cancels a timed message that has not been fired.
@@ -319,6 +314,34 @@ pub enum FetchError {
 }
 
 // === ack, extend, settle, recall ===
+
+/// For how long a delivery hides its message from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hide {
+    pub for_ms: i64,
+    pub why: HideWhy,
+}
+
+/// Why the time changes. Only told to those who look at the message later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HideWhy {
+    /// Whoever has it asks for more time, or for less; it is not known why.
+    Asked,
+    /// Its consumer failed and wants it again after that time.
+    Failed,
+}
+
+impl Hide {
+    #[must_use]
+    pub const fn asked(for_ms: i64) -> Self {
+        Self { for_ms, why: HideWhy::Asked }
+    }
+
+    #[must_use]
+    pub const fn failed(for_ms: i64) -> Self {
+        Self { for_ms, why: HideWhy::Failed }
+    }
+}
 
 #[derive(Debug, Clone, Error)]
 pub enum AckError {

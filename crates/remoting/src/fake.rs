@@ -146,7 +146,8 @@ impl Messaging for Fake {
         answers
     }
 
-    async fn extend(&self, _: &Session, receipt: Receipt, invisible_ms: i64) -> Result<Receipt, AckError> {
+    async fn extend(&self, _: &Session, receipt: Receipt, hide: Hide) -> Result<Receipt, AckError> {
+        let invisible_ms = hide.for_ms;
         Ok(Receipt { nonce: Lsn(receipt.nonce.0 + 1), delivered_ms: 20_000, invisible_ms, ..receipt })
     }
 

@@ -311,6 +311,8 @@ mod tests {
                 "log.filter" => Json::from("info"),
                 name if name.starts_with("broker.auto_create_") && !name.ends_with("max") => true.into(),
                 "broker.recall_enabled" => true.into(),
+                // At least what a protocol takes to end.
+                "net.drain_ms" => 30_000.into(),
                 _ => 84.into(),
             };
             set(&mut table, name, Some(&value)).expect("a section and a key");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::group::OrderBy;
+use model::verbs::Hide;
 use model::{GroupConfig, GroupName, Lsn, Offset, StreamId, TopicConfig, TopicName};
 use smallvec::{SmallVec, smallvec};
 
@@ -61,10 +62,8 @@ pub enum Command {
     Release(Release),
     Ack(SmallVec<[AckItem; 1]>),
     Extend {
-        key: CursorKey,
-        offset: u64,
-        nonce: Lsn,
-        invisible_ms: i64,
+        item: AckItem,
+        hide: Hide,
     },
     /// A reference to a message into a retry queue, later.
     SendBack(SendBackCommand),

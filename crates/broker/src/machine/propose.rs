@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::record::Stamp;
+use model::verbs::{Hide, HideWhy};
 use model::{GroupConfig, Lsn, Offset, StreamId, TopicConfig, TopicName};
 use replica::{Decision, Proposal};
 use smallvec::SmallVec;
@@ -57,9 +58,7 @@ impl BrokerMachine {
             Command::Deliver(deliver) => self.deliver(deliver, proposal),
             Command::Release(release) => self.release(release, proposal),
             Command::Ack(items) => self.ack(&items, proposal),
-            Command::Extend { key, offset, nonce, invisible_ms } => {
-                self.extend(AckItem { key, offset, nonce }, invisible_ms, proposal)
-            }
+            Command::Extend { item, hide } => self.extend(item, hide, proposal),
             Command::SendBack(back) => self.send_back(&back, proposal),
             Command::DeadLetter { stream, message, settles } => {
                 self.dead_letter(stream, &message, settles, proposal)
@@ -214,13 +213,14 @@ impl BrokerMachine {
         self.apply_placed(proposal);
     }
 
-    fn extend(&mut self, item: AckItem, invisible_ms: i64, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
+    fn extend(&mut self, item: AckItem, hide: Hide, proposal: &mut Proposal<'_>) -> Decision<Outcome> {
         if !self.holds(&item) {
             return Decision::Now(Outcome::Extended(None));
         }
         let delivered_ms = proposal.now_ms;
-        let deadline_ms = delivered_ms.saturating_add(invisible_ms);
-        let record = Extend { key: item.key, offset: item.offset, delivered_ms, deadline_ms };
+        let deadline_ms = delivered_ms.saturating_add(hide.for_ms);
+        let failed = hide.why == HideWhy::Failed;
+        let record = Extend { key: item.key, offset: item.offset, delivered_ms, deadline_ms, failed };
         let nonce = proposal.push(kind::EXTEND, |_, out| record.encode(out)).lsn;
         self.apply_placed(proposal);
         Decision::Appended(Outcome::Extended(Some(Extended { nonce, delivered_ms })))

@@ -201,6 +201,8 @@ pub struct Extend {
     pub offset: u64,
     pub delivered_ms: i64,
     pub deadline_ms: i64,
+    /// The consumer failed and wants it again. Written only if so.
+    pub failed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -583,6 +585,9 @@ impl Extend {
         out.varint(self.offset);
         out.i64(self.delivered_ms);
         out.i64(self.deadline_ms);
+        if self.failed {
+            out.u8(1);
+        }
     }
 
     pub fn decode(payload: &[u8]) -> Result<Self, Short> {
@@ -592,6 +597,7 @@ impl Extend {
             offset: from.varint()?,
             delivered_ms: from.i64()?,
             deadline_ms: from.i64()?,
+            failed: !from.0.is_empty() && from.u8()? == 1,
         })
     }
 }

@@ -13,6 +13,7 @@
 
 mod clients;
 mod life;
+mod lives;
 mod look;
 
 use std::collections::BTreeSet;
@@ -31,7 +32,8 @@ use crate::limits::{TRACE_LOOK_BYTES, TRACE_LOOK_BYTES_MAX, TRACE_MESSAGES_MAX, 
 use crate::machine::command::Command;
 use crate::machine::state::CursorKey;
 use crate::publish::KeySpace;
-use life::{Life, Lives};
+use life::Life;
+use lives::Lives;
 use look::{Anchor, Look};
 
 /// Looks for what a request asks for.

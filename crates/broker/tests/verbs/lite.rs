@@ -14,7 +14,7 @@ use model::lite::{
     LiteStart, LiteSync, LiteTopicRequest,
 };
 use model::session::NoticeSink;
-use model::verbs::{AckError, Fetch, Publish, PublishError, Receive, ReceiveError, Settle, StartFrom};
+use model::verbs::{AckError, Fetch, Hide, Publish, PublishError, Receive, ReceiveError, Settle, StartFrom};
 use model::{Delivery, GroupConfig, Messaging, Notice, Offset, QueueId, TopicConfig};
 use store::StoreConfig;
 
@@ -192,8 +192,8 @@ async fn what_is_not_acknowledged_comes_again_in_place() {
     send(&bench, "a", &["a1", "a2"]).await;
     let first = receive(&bench, "one").await;
     assert_eq!(first.iter().map(|d| d.attempt).collect::<Vec<_>>(), [1, 1]);
-    bench.broker.extend(&bench.session, first[0].receipt.clone(), 0).await.expect("given back");
-    bench.broker.extend(&bench.session, first[1].receipt.clone(), 0).await.expect("given back");
+    bench.broker.extend(&bench.session, first[0].receipt.clone(), Hide::asked(0)).await.expect("given back");
+    bench.broker.extend(&bench.session, first[1].receipt.clone(), Hide::asked(0)).await.expect("given back");
     let again = bench.receive(request("one", 10_000)).await;
     assert_eq!(bodies(&again), ["a1", "a2"]);
     assert_eq!(again[0].attempt, 2);

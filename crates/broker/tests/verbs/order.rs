@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::admin::{self, AdminError, DeadLettersResend, DeadLettersResendRequest};
 use model::group::ATTRIBUTE_ORDER_BY;
-use model::verbs::{OffsetAnswer, OffsetQuestion, Receive, Settle};
+use model::verbs::{Hide, OffsetAnswer, OffsetQuestion, Receive, Settle};
 use model::{
     Delivery, GroupConfig, Messaging, NewMessage, Offset, QueueId, RetryPolicy, TopicConfig, TopicName,
     properties,
@@ -82,7 +82,7 @@ async fn a_failed_message_comes_again_before_those_after_it() {
     let bench = bench(in_order()).await;
     send(&bench, &["a1", "a2", "a3"]).await;
     let first = receive(&bench, Some("one")).await;
-    bench.broker.extend(&bench.session, first[0].receipt.clone(), 0).await.expect("given back");
+    bench.broker.extend(&bench.session, first[0].receipt.clone(), Hide::asked(0)).await.expect("given back");
     assert!(!bodies(&first).is_empty());
     let again = bench.receive(Receive { wait_ms: 5_000, ..wish(Some("two")) }).await;
     assert_eq!((bodies(&again), again[0].attempt), (vec!["a1".to_owned()], 2), "a2 and a3 are held yet");
@@ -90,7 +90,7 @@ async fn a_failed_message_comes_again_before_those_after_it() {
     let settle = Settle::DeadLetter { receipt, max_attempts: None };
     bench.broker.settle(&bench.session, settle).await.expect("dead");
     bench.ack(&first[1..2]).await;
-    bench.broker.extend(&bench.session, first[2].receipt.clone(), 0).await.expect("given back");
+    bench.broker.extend(&bench.session, first[2].receipt.clone(), Hide::asked(0)).await.expect("given back");
     let last = bench.receive(Receive { wait_ms: 5_000, ..wish(Some("three")) }).await;
     assert_eq!(bodies(&last), ["a3"], "the key goes on behind a dead letter");
 }
@@ -126,13 +126,13 @@ async fn a_group_that_takes_up_order_gets_its_old_retries() {
     let bench = bench(GroupConfig::new(group("g"))).await;
     send(&bench, &["a1", "b1"]).await;
     let first = receive(&bench, None).await;
-    bench.broker.extend(&bench.session, first[0].receipt.clone(), 0).await.expect("given back");
+    bench.broker.extend(&bench.session, first[0].receipt.clone(), Hide::asked(0)).await.expect("given back");
     // A retry of a group without order stands in its retry topic.
     let retries = TopicName::receive_retry_of(&group("g"), &topic("t"));
     let wait = Receive { topic: retries, wait_ms: 5_000, invisible_ms: 10_000, ..wish(None) };
     let seen = bench.receive(wait).await;
     assert_eq!(bodies(&seen), ["a1"]);
-    bench.broker.extend(&bench.session, seen[0].receipt.clone(), 0).await.expect("given back");
+    bench.broker.extend(&bench.session, seen[0].receipt.clone(), Hide::asked(0)).await.expect("given back");
     bench.put_group(in_order()).await.expect("changed");
     let again = bench.receive(Receive { wait_ms: 5_000, ..wish(None) }).await;
     assert_eq!((bodies(&again), again[0].attempt), (vec!["a1".to_owned()], 3));

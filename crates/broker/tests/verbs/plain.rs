@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::Doors;
 use model::verbs::{
-    AckError, CommitOffset, Fetch, FetchOutcome, Fetched, KeyKind, MessageQuery, OffsetAnswer,
+    AckError, CommitOffset, Fetch, FetchOutcome, Fetched, Hide, KeyKind, MessageQuery, OffsetAnswer,
     OffsetQuestion, Publish, PublishError, PublishedMessage, QueueChoice, Receive, Seek, SeekTo, SendBack,
     SendBackDelay, Settle, StartFrom,
 };
@@ -101,7 +101,8 @@ async fn an_extension_replaces_the_receipt() {
     let bench = bench(1).await;
     send(&bench, 0, &["a"]).await;
     let first = bench.receive(receive_request()).await.remove(0).receipt;
-    let longer = bench.broker.extend(&bench.session, first.clone(), 30_000).await.expect("extended");
+    let longer =
+        bench.broker.extend(&bench.session, first.clone(), Hide::asked(30_000)).await.expect("extended");
     let results = bench.broker.ack(&bench.session, vec![first, longer]).await;
     assert!(matches!(results[0], Err(AckError::Stale)) && results[1].is_ok());
 }

@@ -8,8 +8,8 @@ use model::admin::{
 };
 use model::message::flags;
 use model::verbs::{
-    CommitOffset, Fetch, Publish, PublishedMessage, QueueChoice, Recall, Receive, SendBack, SendBackDelay,
-    Settle, TransactionEnd, TransactionOutcome,
+    CommitOffset, Fetch, Hide, Publish, PublishedMessage, QueueChoice, Recall, Receive, SendBack,
+    SendBackDelay, Settle, TransactionEnd, TransactionOutcome,
 };
 use model::{Filter, GroupConfig, Messaging, NewMessage, Offset, QueueId, Session, TopicConfig, TopicName};
 
@@ -82,8 +82,11 @@ async fn a_message_is_sent_delivered_extended_and_acked() {
     let got = receive(&bench, 60_000).await;
     let now = life(&bench, "plain").await;
     assert_eq!(now.groups.first().map(|g| g.state), Some(GroupState::InFlight), "{now:?}");
-    let receipt =
-        bench.broker.extend(&bench.session, got[0].receipt.clone(), 30_000).await.expect("extended");
+    let receipt = bench
+        .broker
+        .extend(&bench.session, got[0].receipt.clone(), Hide::asked(30_000))
+        .await
+        .expect("extended");
     assert!(bench.broker.ack(&bench.session, vec![receipt]).await.iter().all(Result::is_ok));
     for _ in 0..2 {
         let life = life(&bench, "plain").await;
@@ -139,6 +142,29 @@ async fn a_message_that_nobody_settles_is_retried_and_given_up() {
     let results: Vec<_> = life.steps.iter().filter_map(|step| step.result.as_deref()).collect();
     assert_eq!(results, ["expired", "dead_lettered"]);
     assert!(life.steps[6].detail.as_deref().is_some_and(|detail| detail.contains("%DLQ%g")));
+}
+
+#[tokio::test]
+async fn a_consumer_that_fails_gets_the_message_again() {
+    let in_order = ["produced", "stored", "delivered", "failed", "delivered", "acked"].to_vec();
+    let retried = ["produced", "stored", "delivered", "failed", "retried", "delivered", "acked"].to_vec();
+    for (ordered, wanted) in [(false, retried), (true, in_order)] {
+        let bench = bench().await;
+        bench.put_group(GroupConfig { ordered, ..GroupConfig::new(group("g")) }).await.expect("changed");
+        send(&bench, "again", &[("__SHARDINGKEY", "k")]).await;
+        let got = receive(&bench, 60_000).await;
+        let hide = Hide::failed(50);
+        bench.broker.extend(&bench.session, got[0].receipt.clone(), hide).await.expect("given back");
+        let again = receive(&bench, 60_000).await;
+        assert_eq!(again[0].attempt, 2);
+        bench.ack(&again).await;
+        let life = life(&bench, "again").await;
+        assert_eq!(names(&life), wanted);
+        let results: Vec<_> = life.steps.iter().filter_map(|step| step.result.as_deref()).collect();
+        assert_eq!(results, ["failed", "acked"]);
+        let failed = life.steps.iter().find(|step| step.step == Step::Failed).expect("it is told");
+        assert_eq!((failed.attempt, failed.detail.as_deref()), (Some(1), Some("given back: again in 50 ms")));
+    }
 }
 
 #[tokio::test]

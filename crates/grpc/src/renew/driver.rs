@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use model::verbs::AckError;
+use model::verbs::{AckError, Hide};
 use model::{Kind, Kinded as _, Receipt, Session};
 use tokio::sync::oneshot;
 use tracing::{debug, info};
@@ -81,7 +81,7 @@ async fn finish(node: &Arc<Node>, client: &Arc<Client>, effect: Effect<Waiter>) 
 }
 
 async fn renew(node: &Node, client: &Client, key: Key, receipt: Receipt, invisible_ms: i64) -> Event {
-    match node.engine.extend(&client.session(), receipt, invisible_ms).await {
+    match node.engine.extend(&client.session(), receipt, Hide::asked(invisible_ms)).await {
         Ok(receipt) => {
             node.metrics.renewed();
             Event::Renewed { key, receipt }
@@ -100,7 +100,7 @@ fn is_for_good(error: &AckError) -> bool {
 
 /// Makes a message visible to the group again after a short time.
 pub(crate) async fn release(node: &Node, session: &Session, receipt: Receipt, invisible_ms: i64) {
-    if let Err(error) = node.engine.extend(session, receipt, invisible_ms).await {
+    if let Err(error) = node.engine.extend(session, receipt, Hide::asked(invisible_ms)).await {
         debug!(%error, "a message could not be given back: it comes back when its time is up");
     }
 }

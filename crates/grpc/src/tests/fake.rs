@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Done {
     Acked(Receipt),
-    Extended(Receipt, i64),
+    Extended(Receipt, Hide),
     DeadLetter(Receipt, Option<u32>),
     Ended(TransactionOutcome, Lsn, bool),
     Left(String),
@@ -177,17 +177,12 @@ impl Messaging for Fake {
         receipts.into_iter().map(end).collect()
     }
 
-    async fn extend(
-        &self,
-        _session: &Session,
-        receipt: Receipt,
-        invisible_ms: i64,
-    ) -> Result<Receipt, AckError> {
+    async fn extend(&self, _: &Session, receipt: Receipt, hide: Hide) -> Result<Receipt, AckError> {
         if self.stale.lock().contains(&receipt) {
             return Err(AckError::Stale);
         }
-        self.note(Done::Extended(receipt.clone(), invisible_ms));
-        Ok(Receipt { nonce: self.lsn(), invisible_ms, ..receipt })
+        self.note(Done::Extended(receipt.clone(), hide));
+        Ok(Receipt { nonce: self.lsn(), invisible_ms: hide.for_ms, ..receipt })
     }
 
     async fn settle(&self, _session: &Session, request: Settle) -> Result<(), SettleError> {

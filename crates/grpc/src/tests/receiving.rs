@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use model::verbs::{ReceiveError, Received};
+use model::verbs::{Hide, ReceiveError, Received};
 use model::{Delivery, Lsn, Receipt, SessionId};
 use net::Drain;
 use tonic::Request;
@@ -185,6 +185,31 @@ async fn each_ack_has_its_own_status() {
 }
 
 #[tokio::test]
+async fn a_push_consumer_that_hides_a_message_anew_has_failed() {
+    let mut server = Running::start().await;
+    let mut client = server.client().await;
+    for (id, kind, suspend, expected) in [
+        ("push", ClientType::PushConsumer, None, Hide::failed(5_000)),
+        ("lite", ClientType::PushConsumer, Some(true), Hide::asked(5_000)),
+        ("simple", ClientType::SimpleConsumer, None, Hide::asked(5_000)),
+    ] {
+        let mut telemetry = Telemetry::open(&mut client, id).await;
+        let settings = Settings { client_type: Some(kind.into()), ..consumer_settings("g") };
+        telemetry.agree(settings).await;
+        let request = ChangeInvisibleDurationRequest {
+            group: resource("g"),
+            topic: resource("t"),
+            receipt_handle: receipt(1).encode(),
+            invisible_duration: Some(span_of_ms(5_000)),
+            suspend,
+            ..ChangeInvisibleDurationRequest::default()
+        };
+        client.change_invisible_duration(from_client(id, request)).await.expect("answered");
+        assert_eq!(server.done().await, Done::Extended(receipt(1), expected), "{id}");
+    }
+}
+
+#[tokio::test]
 async fn a_delivery_can_be_hidden_anew_or_given_up() {
     let mut server = Running::start().await;
     let mut client = server.client().await;
@@ -202,7 +227,7 @@ async fn a_delivery_can_be_hidden_anew_or_given_up() {
     };
     let (code, newer) = changed(change(5_000, receipt(1).encode())).await;
     assert_eq!((code, newer.map(|receipt| receipt.nonce)), (20000, Some(Lsn(1_000))));
-    assert_eq!(server.done().await, Done::Extended(receipt(1), 5_000));
+    assert_eq!(server.done().await, Done::Extended(receipt(1), Hide::asked(5_000)));
     assert_eq!(changed(change(13 * 3_600_000, receipt(1).encode())).await.0, 40011);
     assert_eq!(changed(change(5_000, "nonsense".to_owned())).await.0, 40013);
 
@@ -233,7 +258,7 @@ async fn the_server_renews_and_acks_with_the_newest_receipt() {
     let node = server.grpc.node().clone();
     let known = node.clients.get("a").expect("has sent settings");
     driver::scan(node.clone(), known.clone()).await;
-    assert_eq!(server.done().await, Done::Extended(receipt(1), 60_000));
+    assert_eq!(server.done().await, Done::Extended(receipt(1), Hide::asked(60_000)));
     let newest = Receipt { nonce: Lsn(1_000), ..receipt(1) };
 
     let response = client.ack_message(from_client("a", ack(&[receipt(1).encode()]))).await.expect("answered");
@@ -258,7 +283,7 @@ async fn what_a_leaving_client_holds_goes_back() {
     let goodbye = from_client("a", NotifyClientTerminationRequest { group: resource("g") });
     client.notify_client_termination(goodbye).await.expect("answered");
     assert_eq!(server.done().await, Done::Left("a".to_owned()));
-    assert_eq!(server.done().await, Done::Extended(receipt(1), 1_000));
+    assert_eq!(server.done().await, Done::Extended(receipt(1), Hide::asked(1_000)));
 }
 
 #[tokio::test]
@@ -273,7 +298,7 @@ async fn a_client_that_has_not_said_its_settings_is_renewed_for_too() {
     server.clock.set(1_000_000 + 60_001);
     let node = server.grpc.node().clone();
     node.expire().await;
-    assert_eq!(server.done().await, Done::Extended(receipt(1), 1_000));
+    assert_eq!(server.done().await, Done::Extended(receipt(1), Hide::asked(1_000)));
     assert!(node.clients.get("a").is_none());
 }
 
@@ -284,7 +309,7 @@ async fn messages_that_clients_do_not_take_are_bounded() {
     let mut client = server.client().await;
     server.engine.receives.lock().push_back(Ok(received(vec![delivery(1, 1, "")])));
     assert_eq!(refusal(&mut client, from_client("a", request())).await, 42900);
-    assert_eq!(server.done().await, Done::Extended(receipt(1), 1_000));
+    assert_eq!(server.done().await, Done::Extended(receipt(1), Hide::asked(1_000)));
 }
 
 #[tokio::test]
@@ -306,6 +331,6 @@ async fn messages_that_cannot_be_written_go_back_at_once() {
     assert!(answering.next().is_some(), "the status");
     assert!(answering.next().is_some(), "the first message");
     drop(answering);
-    assert_eq!(server.done().await, Done::Extended(receipt(2), 1_000));
+    assert_eq!(server.done().await, Done::Extended(receipt(2), Hide::asked(1_000)));
     assert!(server.done.try_recv().is_err(), "only what was not written");
 }

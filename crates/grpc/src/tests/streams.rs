@@ -4,7 +4,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::client::{Builder, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response};
-use model::verbs::Received;
+use model::verbs::{Hide, Received};
 use model::{Delivery, Lsn};
 use prost::Message as _;
 use tokio::net::TcpStream;
@@ -226,10 +226,12 @@ async fn what_a_client_does_not_take_goes_back() {
     let first = answer.data().await.expect("more than nothing").expect("not broken off");
     assert!(first.len() <= 500, "the window holds");
     body.send_reset(Reason::CANCEL);
-    let Done::Extended(back, 1_000) = server.done().await else { panic!("the rest goes back") };
+    let Done::Extended(back, Hide { for_ms: 1_000, .. }) = server.done().await else {
+        panic!("the rest goes back")
+    };
     assert!(back.offset.get() > 0, "what was written does not");
     for offset in back.offset.get() + 1..MESSAGES {
-        assert_eq!(server.done().await, Done::Extended(receipt(offset), 1_000));
+        assert_eq!(server.done().await, Done::Extended(receipt(offset), Hide::asked(1_000)));
     }
 }
 
@@ -264,7 +266,9 @@ async fn what_is_not_read_is_not_written() {
     // The rest is in the buffers of the system and ours; ours are small.
     drop(connection);
     drop(answer);
-    let Done::Extended(back, 1_000) = server.done().await else { panic!("the rest goes back") };
+    let Done::Extended(back, Hide { for_ms: 1_000, .. }) = server.done().await else {
+        panic!("the rest goes back")
+    };
     assert!((1..MESSAGES - 1).contains(&back.offset.get()), "{back:?}");
 }
 

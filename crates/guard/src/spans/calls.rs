@@ -1,7 +1,7 @@
 //! Which spans each verb makes.
 
 use model::properties::Pairs;
-use model::verbs::{AckError, Fetched, Publish, PublishError, Published, Received, SettleError};
+use model::verbs::{AckError, Fetched, HideWhy, Publish, PublishError, Published, Received, SettleError};
 use model::{GroupName, Kinded, NewMessage, Receipt, Session, StoredMessage, TopicName};
 
 use crate::metrics::kind_name;
@@ -223,8 +223,24 @@ impl Tracer {
         self.deliveries.lock().get(receipt).map(|(key, _)| Box::new(key))
     }
 
-    pub(crate) fn extended(&self, key: &Key, newest: &Receipt) {
-        self.deliveries.lock().extend(key, newest);
+    /// A delivery goes on under another receipt, or its consumer failed.
+    pub(crate) fn extended(&self, key: &Key, newest: &Receipt, why: HideWhy) {
+        let failed = {
+            let mut deliveries = self.deliveries.lock();
+            let failed = match why {
+                HideWhy::Asked => {
+                    deliveries.extend(key, newest);
+                    None
+                }
+                HideWhy::Failed => deliveries.remove(key),
+            };
+            self.count_under_way(&deliveries);
+            failed
+        };
+        if let Some(known) = failed {
+            let error = SpanError::new("failed", "the consumer failed");
+            self.end_delivery(known, "failed", ns_of_ms(self.clock.now_ms()), Some(error));
+        }
     }
 }
 

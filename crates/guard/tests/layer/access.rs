@@ -10,7 +10,7 @@ use model::access::{
 };
 use model::membership::{BeatStart, ConsumeHow, ConsumeModel, ConsumerBeat, Heartbeat, Subscription};
 use model::verbs::{
-    Boundary, CommitOffset, MessageQuery, OffsetQuestion, Publish, PublishError, QueueChoice, Recall,
+    Boundary, CommitOffset, Hide, MessageQuery, OffsetQuestion, Publish, PublishError, QueueChoice, Recall,
 };
 use model::{
     Admin, AdminError, Filter, GroupName, Kind, Kinded, Membership, Messaging, Receipt, Session, TopicName,
@@ -90,7 +90,9 @@ impl Rig {
                 let results = guarded.ack(&session, vec![receipt(topic, group)]).await;
                 verdict(results.into_iter().find_map(Result::err))
             }
-            "extend" => verdict(guarded.extend(&session, receipt(topic, group), 10_000).await.err()),
+            "extend" => {
+                verdict(guarded.extend(&session, receipt(topic, group), Hide::asked(10_000)).await.err())
+            }
             "commit" => {
                 let commit = CommitOffset { group, topic, queue: 0.into(), offset: 0.into() };
                 verdict(guarded.commit_offset(&session, commit).await.err())

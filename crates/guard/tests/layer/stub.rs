@@ -41,7 +41,7 @@ impl Messaging for Stub {
     async fn ack(&self, _: &Session, receipts: Vec<Receipt>) -> Vec<Result<(), AckError>> {
         receipts.iter().map(|_| Err(AckError::Stale)).collect()
     }
-    async fn extend(&self, _: &Session, _: Receipt, _: i64) -> Result<Receipt, AckError> {
+    async fn extend(&self, _: &Session, _: Receipt, _: Hide) -> Result<Receipt, AckError> {
         Err(AckError::Stale)
     }
     async fn settle(&self, _: &Session, _: Settle) -> Result<(), SettleError> {

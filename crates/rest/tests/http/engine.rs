@@ -91,7 +91,7 @@ impl Messaging for Fake {
     async fn fetch(&self, _: &Session, request: Fetch) -> Result<Fetched, FetchError> {
         Err(FetchError::TopicNotFound(request.topic))
     }
-    async fn extend(&self, _: &Session, _: Receipt, _: i64) -> Result<Receipt, AckError> {
+    async fn extend(&self, _: &Session, _: Receipt, _: Hide) -> Result<Receipt, AckError> {
         Err(AckError::Stale)
     }
     async fn settle(&self, _: &Session, _: Settle) -> Result<(), SettleError> {

@@ -9,6 +9,7 @@ use crate::test_disk::{TestChance, TestDisk};
 use crate::{DiskState, LogError, OpenError, ReadError, StoreConfig};
 
 mod prepared;
+mod walk;
 
 fn dir() -> &'static Path {
     Path::new("/s")

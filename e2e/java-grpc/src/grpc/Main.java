@@ -16,6 +16,7 @@ public final class Main {
         Timing.addTo(harness);
         Lite.addTo(harness);
         Measuring.addTo(harness);
+        Lives.addTo(harness);
         Refused.addTo(harness);
         Restarting.addTo(harness);
         harness.run();

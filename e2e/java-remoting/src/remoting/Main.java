@@ -24,6 +24,7 @@ public final class Main {
         Filtering.addTo(harness);
         Ordering.addTo(harness);
         Timing.addTo(harness);
+        Lives.addTo(harness);
         Refused.addTo(harness);
         Restarting.addTo(harness);
         harness.run();

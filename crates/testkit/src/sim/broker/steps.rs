@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::verbs::{Batches, CommitOffset, Fetch, OffsetQuestion, Receive, Settle, StartFrom};
+use model::verbs::{Batches, CommitOffset, Fetch, Hide, OffsetQuestion, Receive, Settle, StartFrom};
 use model::{Filter, Messaging, Offset, QueueId};
 
 use super::calls::{Answer, Ask, Outstanding};
@@ -245,9 +245,10 @@ impl Sim {
     fn ask_extend(&mut self) {
         let Some(item) = self.a_receipt() else { return };
         let (receipt, ms) = (item.receipt.clone(), self.rng.skewed(60_000).cast_signed());
+        let hide = if ms % 2 == 0 { Hide::asked(ms) } else { Hide::failed(ms) };
         self.note("extend", &[]);
         self.ask(Ask::Extend { item }, move |broker, session| async move {
-            Answer::Extended(broker.extend(&session, receipt, ms).await)
+            Answer::Extended(broker.extend(&session, receipt, hide).await)
         });
     }
 
