@@ -23,6 +23,7 @@ mod openapi;
 mod operator;
 mod oracle;
 mod outcomes;
+mod overhead;
 mod overload;
 mod paths;
 mod process;
@@ -74,6 +75,8 @@ enum Command {
     Versus(versus::Options),
     /// Drive official clients over TLS, the Java remoting client with a certificate of its own, and replace the server's meanwhile.
     Tls(tls::Options),
+    /// Measure what it costs to see everything: health, events, metrics, console, traces.
+    Overhead(overhead::Options),
     /// Let one tenant send twenty times its quota, and measure another one.
     Overload(overload::Options),
     /// Run every check of the project.
@@ -173,6 +176,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Import(options) => import::run(&options),
         Command::Versus(options) => versus::run(&options),
         Command::Tls(options) => tls::run(&options),
+        Command::Overhead(options) => overhead::run(&options),
         Command::Overload(options) => overload::run(&options),
         Command::Test(options) => checks::run(&options),
     }
