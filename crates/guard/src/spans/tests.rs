@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use model::record::{Placement, encode};
 use model::verbs::{
-    AckError, FetchOutcome, Fetched, Publish, PublishError, Published, PublishedMessage, QueueChoice,
-    Received, SettleError,
+    AckError, FetchOutcome, Fetched, HideWhy, Publish, PublishError, Published, PublishedMessage,
+    QueueChoice, Received, SettleError,
 };
 use model::{
     Delivery, GroupName, Lsn, NewMessage, Offset, Properties, QueueId, Receipt, Session, StoredMessage,
@@ -276,7 +276,7 @@ fn a_delivery_that_is_not_acknowledged_in_time_fails_when_its_time_is_over() {
     rig.at(1_400);
     let newest = Receipt { delivered_ms: 1_400, ..receipt(9) };
     let key = rig.tracer.extending(&receipt(1)).expect("it is known");
-    rig.tracer.extended(&key, &newest);
+    rig.tracer.extended(&key, &newest, HideWhy::Asked);
     rig.at(1_899);
     rig.tracer.sweep();
     assert_eq!(rig.spans(), [], "it was put off");
@@ -290,6 +290,24 @@ fn a_delivery_that_is_not_acknowledged_in_time_fails_when_its_time_is_over() {
     assert_eq!(value(&spans[0], "apogee.delivery.extensions"), Some(&Value::Number(1)));
     rig.ack(&newest, Err(AckError::Stale));
     assert_eq!(rig.spans(), [], "nothing is known of it any more");
+}
+
+#[test]
+fn a_delivery_whose_consumer_fails_ends_then() {
+    let mut rig = rig(1.0);
+    rig.hand_out(vec![delivery(&[("UNIQ_KEY", "id")])]);
+    rig.at(1_400);
+    let newest = Receipt { delivered_ms: 1_400, ..receipt(9) };
+    let key = rig.tracer.extending(&receipt(1)).expect("it is known");
+    rig.tracer.extended(&key, &newest, HideWhy::Failed);
+    let spans = rig.spans();
+    assert_eq!(names(&spans), ["process"]);
+    assert_eq!(spans[0].end_ns, 1_400 * MS);
+    assert_eq!(text(&spans[0], "error.type"), "failed");
+    assert_eq!(text(&spans[0], "apogee.delivery.result"), "failed");
+    rig.at(9_000);
+    rig.tracer.sweep();
+    assert_eq!(rig.spans(), [], "it has ended");
 }
 
 #[test]
