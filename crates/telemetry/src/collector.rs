@@ -2,23 +2,22 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, StatusCode};
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use reqwest::Client;
+use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, ClientTlsConfig};
 use tonic::{Code, Request, Status};
 
 use crate::config::TelemetryConfig;
 use crate::endpoint::{Endpoint, header};
+use crate::metrics::Signal;
+use crate::raw::Raw;
 
 const AGENT: &str = concat!("apogee/", env!("CARGO_PKG_VERSION"));
 const PROTOBUF: &str = "application/x-protobuf";
@@ -71,34 +70,34 @@ impl Collector {
         Ok(Self { link, headers })
     }
 
-    pub(crate) async fn traces(&self, request: ExportTraceServiceRequest) -> Result<Partial, Failure> {
+    /// Pushes an encoded request.
+    pub(crate) async fn push(&self, signal: Signal, body: Bytes) -> Result<Partial, Failure> {
         let answer = match &self.link {
             Link::Grpc(channel) => {
-                let answer = TraceServiceClient::new(channel.clone()).export(self.asked(request)).await;
-                answer.map_err(|status| of_status(&status))?.into_inner()
+                self.call(channel.clone(), signal, body).await.map_err(|status| of_status(&status))?
             }
-            Link::Http { client, traces, .. } => {
-                self.post::<ExportTraceServiceResponse>(client, traces, request.encode_to_vec()).await?
+            Link::Http { client, traces, metrics } => {
+                let url = match signal {
+                    Signal::Traces => traces,
+                    Signal::Metrics => metrics,
+                };
+                self.post(client, url, body).await?
             }
         };
-        let partial =
-            answer.partial_success.map(|part| Partial::new(part.rejected_spans, part.error_message));
-        Ok(partial.unwrap_or_default())
+        partial(signal, answer).map_err(|error| {
+            let why = format!("what it answered is not of OTLP: {error}");
+            Failure { why, may_pass: false }
+        })
     }
 
-    pub(crate) async fn metrics(&self, request: ExportMetricsServiceRequest) -> Result<Partial, Failure> {
-        let answer = match &self.link {
-            Link::Grpc(channel) => {
-                let answer = MetricsServiceClient::new(channel.clone()).export(self.asked(request)).await;
-                answer.map_err(|status| of_status(&status))?.into_inner()
-            }
-            Link::Http { client, metrics, .. } => {
-                self.post::<ExportMetricsServiceResponse>(client, metrics, request.encode_to_vec()).await?
-            }
-        };
-        let partial =
-            answer.partial_success.map(|part| Partial::new(part.rejected_data_points, part.error_message));
-        Ok(partial.unwrap_or_default())
+    async fn call(&self, channel: Channel, signal: Signal, body: Bytes) -> Result<Bytes, Status> {
+        let mut client = Grpc::new(channel);
+        client.ready().await.map_err(|error| Status::unavailable(chain(&error)))?;
+        let path = PathAndQuery::from_static(match signal {
+            Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        });
+        Ok(client.unary(self.asked(body), path, Raw).await?.into_inner())
     }
 
     fn asked<T>(&self, message: T) -> Request<T> {
@@ -107,12 +106,7 @@ impl Collector {
         request
     }
 
-    async fn post<A: Message + Default>(
-        &self,
-        client: &Client,
-        url: &str,
-        body: Vec<u8>,
-    ) -> Result<A, Failure> {
+    async fn post(&self, client: &Client, url: &str, body: Bytes) -> Result<Bytes, Failure> {
         let request =
             client.post(url).headers(self.headers.clone()).header("content-type", PROTOBUF).body(body);
         // An error's own text names the whole address.
@@ -122,12 +116,21 @@ impl Collector {
         if !status.is_success() {
             return Err(Failure { why: format!("it answered {status}"), may_pass: may_pass(status) });
         }
-        let body = answer.bytes().await.map_err(again)?;
-        A::decode(body).map_err(|error| {
-            let why = format!("what it answered is not of OTLP: {error}");
-            Failure { why, may_pass: false }
-        })
+        answer.bytes().await.map_err(again)
     }
+}
+
+/// What an answer says of parts that were refused.
+fn partial(signal: Signal, answer: Bytes) -> Result<Partial, prost::DecodeError> {
+    let partial = match signal {
+        Signal::Traces => ExportTraceServiceResponse::decode(answer)?
+            .partial_success
+            .map(|part| Partial::new(part.rejected_spans, part.error_message)),
+        Signal::Metrics => ExportMetricsServiceResponse::decode(answer)?
+            .partial_success
+            .map(|part| Partial::new(part.rejected_data_points, part.error_message)),
+    };
+    Ok(partial.unwrap_or_default())
 }
 
 fn channel(address: &str, timeout: Duration) -> Result<Channel, String> {

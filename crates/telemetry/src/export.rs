@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Doors};
+use bytes::Bytes;
 use guard::spans::Tracer;
 use guard::spans::span::Span;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message as _;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
 
@@ -162,7 +164,7 @@ async fn push_metrics(mut push: Push, read: ReadMetrics, start_ns: u64) {
         match gathered(&push, &read, span).await {
             Ok(requests) => {
                 for request in requests {
-                    let result = collector.metrics(request).await;
+                    let result = collector.push(Signal::Metrics, request).await;
                     push.count(Signal::Metrics, &result);
                     // All values come again at the next time, and higher.
                     if result.is_err() {
@@ -179,11 +181,7 @@ async fn push_metrics(mut push: Push, read: ReadMetrics, start_ns: u64) {
 }
 
 /// Reads everything: that takes a while where there is much, so no other task waits for it.
-async fn gathered(
-    push: &Push,
-    read: &ReadMetrics,
-    span: series::Span,
-) -> Result<Vec<ExportMetricsServiceRequest>, String> {
+async fn gathered(push: &Push, read: &ReadMetrics, span: series::Span) -> Result<Vec<Bytes>, String> {
     let (answer, requests) = oneshot::channel();
     let (read, resource) = (Arc::clone(read), push.resource.clone());
     let work = move || {
@@ -191,8 +189,11 @@ async fn gathered(
         let families = text.and_then(|text| parse(&text));
         let requests =
             families.and_then(|families| series::requests(&families, &resource, span, SERIES_PER_PUSH_MAX));
+        let encoded = |requests: Vec<ExportMetricsServiceRequest>| {
+            requests.iter().map(|request| Bytes::from(request.encode_to_vec())).collect()
+        };
         // Who asked may be gone.
-        let _ = answer.send(requests);
+        let _ = answer.send(requests.map(encoded));
     };
     push.doors.spawn.blocking(Box::new(work)).await;
     requests.await.unwrap_or_else(|_| Err("the reading broke off".to_owned()))
@@ -240,10 +241,10 @@ async fn push_batch(push: &mut Push, collector: &Collector, batch: &mut Vec<Span
         return true;
     }
     let count = batch.len() as u64;
-    let request = records::request(&push.resource, std::mem::take(batch));
+    let request = Bytes::from(records::request(&push.resource, std::mem::take(batch)).encode_to_vec());
     let mut pause = PUSH_PAUSE;
     for attempt in 1..=PUSH_ATTEMPTS_MAX {
-        let result = collector.traces(request.clone()).await;
+        let result = collector.push(Signal::Traces, request.clone()).await;
         push.count(Signal::Traces, &result);
         match result {
             Ok(Partial { refused, .. }) => {

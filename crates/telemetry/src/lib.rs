@@ -6,7 +6,7 @@
 //! ```
 //! Nothing waits for the collector: what it does not take is tried a few times, then dropped and counted.
 //!
-//! Reading order: [`config`], [`endpoint`], [`exposition`], `series`, `records`, `collector`, [`export`],
+//! Reading order: [`config`], [`endpoint`], [`exposition`], `series`, `records`, `raw`, `collector`, [`export`],
 //! [`metrics`], [`limits`].
 //! What does not belong here: which messages are sampled and what their spans say (`guard::spans`), and any metric
 //! but those of the export itself.
@@ -18,6 +18,7 @@ pub mod export;
 pub mod exposition;
 pub mod limits;
 pub mod metrics;
+mod raw;
 mod records;
 mod series;
 mod teller;
