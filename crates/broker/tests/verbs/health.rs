@@ -37,10 +37,18 @@ async fn a_hot_queue_is_found_among_more_queues_than_one_look_compares() {
             }
         }
     };
+    let hot = async {
+        loop {
+            // The machine's disk may be in trouble of its own.
+            let item = alerts.recv().await.expect("the watch goes on").item;
+            if item.trouble == Trouble::HotQueue {
+                return item.name;
+            }
+        }
+    };
     let found = tokio::select! {
         () = send => None,
-        alert = timeout(Duration::from_secs(30), alerts.recv()) => alert.expect("in time"),
+        name = timeout(Duration::from_secs(30), hot) => name.ok(),
     };
-    let item = found.expect("the watch goes on").item;
-    assert_eq!((item.trouble, item.name.as_str()), (Trouble::HotQueue, named(topics - 1).as_str()));
+    assert_eq!(found.as_deref(), Some(named(topics - 1).as_str()));
 }
