@@ -51,7 +51,7 @@ fn run(args: Args) -> Result<ExitCode> {
         Some(Command::Verify(verify)) => verify::run(&verify),
         Some(Command::Doctor(serve)) => doctor::run(&serve),
         Some(Command::Config(serve)) => {
-            print!("{}", toml::to_string(&settings::in_force(&Doors::system(), &serve.config()?)?)?);
+            print!("{}", settings::printed(&settings::in_force(&Doors::system(), &serve.config()?)?)?);
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Openapi) => {

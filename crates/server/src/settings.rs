@@ -198,6 +198,25 @@ pub fn in_force(doors: &Doors, configured: &Config) -> Result<Config> {
     laid_over(configured, table).with_context(|| format!("with {}", dir.join(FILE).display()))
 }
 
+/// The settings as `apogee config` prints them: TOML, with secrets masked.
+///
+/// # Errors
+/// If they cannot be written as TOML.
+pub fn printed(config: &Config) -> Result<String> {
+    let mut whole = Table::try_from(config).context("the configuration cannot be written")?;
+    for (section, settings) in &mut whole {
+        for (key, value) in settings.as_table_mut().into_iter().flatten() {
+            match value {
+                toml::Value::String(text) if text.is_empty() => {}
+                toml::Value::Array(all) if all.is_empty() => {}
+                value if is_secret(&format!("{section}.{key}")) => *value = "***".into(),
+                _ => {}
+            }
+        }
+    }
+    Ok(toml::to_string(&whole)?)
+}
+
 fn laid_over(configured: &Config, changes: Table) -> Result<Config> {
     let mut whole = Table::try_from(configured).context("the configuration cannot be written")?;
     merge(&mut whole, changes);
@@ -320,6 +339,20 @@ mod tests {
             configured.store.disk_resume_percent = 10;
             laid_over(&configured, table).unwrap_or_else(|error| panic!("{name}: {error:#}"));
         }
+    }
+
+    #[test]
+    fn what_is_printed_has_no_secret() {
+        let mut config = Config::default();
+        let told = printed(&config).expect("TOML");
+        let read: Config = toml::from_str(&told).expect("it can be read again");
+        assert_eq!(read, config);
+        config.health.webhook_url = "https://hooks.example/hush".to_owned();
+        config.telemetry.headers = vec!["api-key=hush".to_owned()];
+        config.telemetry.otlp_endpoint = "http://collector:4317".to_owned();
+        let told = printed(&config).expect("TOML");
+        assert!(!told.contains("hush") && told.matches("***").count() == 2, "{told}");
+        assert!(told.contains("http://collector:4317"), "{told}");
     }
 
     #[test]
