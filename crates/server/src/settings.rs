@@ -207,8 +207,8 @@ pub fn printed(config: &Config) -> Result<String> {
     for (section, settings) in &mut whole {
         for (key, value) in settings.as_table_mut().into_iter().flatten() {
             match value {
-                toml::Value::String(text) if text.is_empty() => {}
-                toml::Value::Array(all) if all.is_empty() => {}
+                Value::String(text) if text.is_empty() => {}
+                Value::Array(all) if all.is_empty() => {}
                 value if is_secret(&format!("{section}.{key}")) => *value = "***".into(),
                 _ => {}
             }
