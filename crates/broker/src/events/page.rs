@@ -107,7 +107,7 @@ What happens to a node is told as [CloudEvents 1.0](https://cloudevents.io) in s
 - by the operation `event.list`: `apogee events`, `GET /api/v1/events/recent`.
 
 The last two need the action `Get` on the cluster, and know the newest {EVENTS_KEPT_MAX} events, also those of before a
-restart. A system's own topics and retry topics come and go without events.
+restart. The topics that RocketMQ keeps for itself (`TBW102`, `SCHEDULE_TOPIC_XXXX`, ...) and retry topics come and go without events.
 
 An event storm does not hurt: an event that repeats the last one about the same subject while that waits to be
 written takes its place (`coalesced` counts them); {EVENTS_PER_WRITE_MAX} are written every {EVENT_GATHER_MS} ms, {EVENTS_WAITING_MAX} wait, and
