@@ -206,11 +206,14 @@ pub fn printed(config: &Config) -> Result<String> {
     let mut whole = Table::try_from(config).context("the configuration cannot be written")?;
     for (section, settings) in &mut whole {
         for (key, value) in settings.as_table_mut().into_iter().flatten() {
-            match value {
-                Value::String(text) if text.is_empty() => {}
-                Value::Array(all) if all.is_empty() => {}
-                value if is_secret(&format!("{section}.{key}")) => *value = "***".into(),
-                _ => {}
+            let is_said = match value {
+                Value::String(text) => !text.is_empty(),
+                Value::Array(all) => !all.is_empty(),
+                // A switch or a number is no secret, whatever its name.
+                _ => false,
+            };
+            if is_said && is_secret(&format!("{section}.{key}")) {
+                *value = "***".into();
             }
         }
     }
