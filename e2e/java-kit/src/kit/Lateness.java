@@ -6,21 +6,33 @@ import java.util.List;
 
 /** By how much messages came after the time that they were due at, in milliseconds. */
 public final class Lateness {
+    private static final long LATE_MAX_MS = 5_000;
+
     private final List<Long> all = new ArrayList<>();
 
     public synchronized void add(long dueMs, long atMs) {
         all.add(atMs - dueMs);
     }
 
-    /** None was early, and of a thousand at most one was later than the limit. Prints the figures into the log. */
+    /**
+     * None was early, of twenty at most one was later than the limit, and none was seconds late. One flush of a busy
+     * disk that takes half a second makes all late that are due meanwhile: the tail is a matter of measurement
+     * ({@code apogee bench -m timers}), not of this check. Prints the figures into the log.
+     */
     public synchronized void expect(String what, long limitMs) {
         List<Long> sorted = new ArrayList<>(all);
         Collections.sort(sorted);
-        long late = sorted.get(Math.max(0, (int) Math.ceil(sorted.size() * 0.999) - 1));
+        long late = at(sorted, 0.95);
         long middle = sorted.get(sorted.size() / 2);
+        long last = sorted.get(sorted.size() - 1);
         System.err.println("LATENESS " + what + ": " + sorted.size() + " messages, first " + sorted.get(0)
-            + " ms, median " + middle + " ms, p99.9 " + late + " ms, last " + sorted.get(sorted.size() - 1) + " ms");
+            + " ms, median " + middle + " ms, p95 " + late + " ms, p99.9 " + at(sorted, 0.999) + " ms, last " + last + " ms");
         Expect.that(what + ": one came " + -sorted.get(0) + " ms early", sorted.get(0) >= 0);
-        Expect.that(what + ": p99.9 is " + late + " ms, allowed are " + limitMs, late < limitMs);
+        Expect.that(what + ": p95 is " + late + " ms, allowed are " + limitMs, late < limitMs);
+        Expect.that(what + ": one came " + last + " ms late", last < LATE_MAX_MS);
+    }
+
+    private static long at(List<Long> sorted, double part) {
+        return sorted.get(Math.max(0, (int) Math.ceil(sorted.size() * part) - 1));
     }
 }
