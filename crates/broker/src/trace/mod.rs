@@ -234,16 +234,15 @@ fn groups_at(
 /// By time. What clients tell comes from elsewhere: of the same millisecond, what a group did stands in the order in
 /// which it must have been done.
 fn order(step: &LifeStep) -> (i64, u32, u8) {
-    if step.group.is_none() {
-        return (step.at_ms, 0, 0);
-    }
     let rank = match step.step {
         Step::Retried => 0,
         Step::Delivered => 1,
+        Step::Filtered | Step::Extended | Step::Reset => 2,
         Step::Failed | Step::Expired => 3,
         Step::Acked => 4,
         Step::DeadLettered => 5,
-        _ => 2,
+        // Done by producers or by the node itself, and told by the log alone.
+        _ => return (step.at_ms, 0, 0),
     };
     (step.at_ms, step.attempt.unwrap_or(u32::MAX), rank)
 }
@@ -315,8 +314,8 @@ mod tests {
             ..LifeStep::default()
         };
         let caused = [
-            LifeStep { at_ms: 7, step: Step::Fired, ..LifeStep::default() },
-            LifeStep { at_ms: 7, ..LifeStep::default() },
+            step(Step::HalfStored, None),
+            LifeStep { at_ms: 7, step: Step::Committed, ..LifeStep::default() },
             step(Step::Delivered, Some(1)),
             step(Step::Failed, Some(1)),
             step(Step::Retried, Some(2)),
