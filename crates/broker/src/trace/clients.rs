@@ -189,9 +189,25 @@ fn began(
     insert(shown, step);
 }
 
+/// By time; what a group did in one millisecond in the order in which it must have been done. The log has an order of
+/// its own, but not of what clients tell.
+fn order(step: &LifeStep) -> (i64, u32, u8) {
+    let rank = match step.step {
+        Step::Retried => 0,
+        Step::Delivered => 1,
+        Step::Filtered | Step::Extended | Step::Reset => 2,
+        Step::Failed | Step::Expired => 3,
+        Step::Acked => 4,
+        Step::DeadLettered => 5,
+        // Done by producers or by the node itself, and told by the log alone.
+        _ => return (step.at_ms, 0, 0),
+    };
+    (step.at_ms, step.attempt.unwrap_or(u32::MAX), rank)
+}
+
 /// Behind the steps that are not later.
 fn insert(shown: &mut MessageLife, step: LifeStep) {
-    let later = shown.steps.iter().skip(1).position(|known| known.at_ms > step.at_ms);
+    let later = shown.steps.iter().skip(1).position(|known| order(known) > order(&step));
     let at = later.map_or(shown.steps.len(), |at| at + 1);
     shown.steps.insert(at, step);
 }
@@ -290,5 +306,29 @@ mod tests {
         assert_eq!(delivered.client_address.as_deref(), Some("10.0.0.1:5000"));
         assert_eq!((delivered.result.as_deref(), delivered.attempt), (Some("success"), Some(1)));
         assert_eq!(delivered.source, StepSource::Client);
+    }
+
+    #[test]
+    fn what_clients_tell_of_one_millisecond_stands_in_the_order_of_its_causes() {
+        let step = |step, attempt| LifeStep { at_ms: 7, step, attempt, ..LifeStep::default() };
+        let caused = [
+            step(Step::Produced, None),
+            step(Step::HalfStored, None),
+            step(Step::Committed, None),
+            step(Step::Stored, None),
+            step(Step::Delivered, Some(1)),
+            step(Step::Failed, Some(1)),
+            step(Step::Retried, Some(2)),
+            step(Step::Delivered, Some(2)),
+            step(Step::Acked, None),
+        ];
+        let (told, logged): (Vec<_>, Vec<_>) =
+            caused.iter().cloned().partition(|step| step.step == Step::Delivered);
+        for told in [told.clone(), told.into_iter().rev().collect()] {
+            let mut shown = MessageLife { steps: logged.clone(), ..MessageLife::default() };
+            told.into_iter().for_each(|step| insert(&mut shown, step));
+            let names: Vec<_> = shown.steps.iter().map(|step| (step.step, step.attempt)).collect();
+            assert_eq!(names, caused.clone().map(|step| (step.step, step.attempt)));
+        }
     }
 }

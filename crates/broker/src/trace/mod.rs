@@ -231,22 +231,6 @@ fn groups_at(
 
 // === what is shown ===
 
-/// By time. What clients tell comes from elsewhere: of the same millisecond, what a group did stands in the order in
-/// which it must have been done.
-fn order(step: &LifeStep) -> (i64, u32, u8) {
-    let rank = match step.step {
-        Step::Retried => 0,
-        Step::Delivered => 1,
-        Step::Filtered | Step::Extended | Step::Reset => 2,
-        Step::Failed | Step::Expired => 3,
-        Step::Acked => 4,
-        Step::DeadLettered => 5,
-        // Done by producers or by the node itself, and told by the log alone.
-        _ => return (step.at_ms, 0, 0),
-    };
-    (step.at_ms, step.attempt.unwrap_or(u32::MAX), rank)
-}
-
 fn finished(look: &Look, life: Life, name_of: impl Fn(&str) -> Option<String>) -> MessageLife {
     let place = life.place();
     let mut shown = life.shown;
@@ -258,7 +242,7 @@ fn finished(look: &Look, life: Life, name_of: impl Fn(&str) -> Option<String>) -
         .min()
         .unwrap_or(shown.born_at_ms);
     shown.kind = kind_of(&shown);
-    shown.steps.sort_by_key(order);
+    shown.steps.sort_by_key(|step| step.at_ms);
     let took_ms = Some(shown.stored_at_ms - shown.born_at_ms).filter(|took| *took >= 0);
     let produced = LifeStep {
         at_ms: shown.born_at_ms,
@@ -297,37 +281,5 @@ fn kind_of(shown: &MessageLife) -> String {
         MessageKind::Delay.name().to_ascii_lowercase()
     } else {
         shown.kind.clone()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_happens_in_one_millisecond_stands_in_the_order_of_its_causes() {
-        let step = |step, attempt| LifeStep {
-            at_ms: 7,
-            step,
-            group: Some("g".to_owned()),
-            attempt,
-            ..LifeStep::default()
-        };
-        let caused = [
-            step(Step::HalfStored, None),
-            LifeStep { at_ms: 7, step: Step::Committed, ..LifeStep::default() },
-            step(Step::Delivered, Some(1)),
-            step(Step::Failed, Some(1)),
-            step(Step::Retried, Some(2)),
-            step(Step::Delivered, Some(2)),
-            step(Step::Acked, None),
-        ];
-        // Those of the log itself come in their order; those of clients after them.
-        let mut mixed: Vec<&LifeStep> = [0, 1, 3, 4, 6, 5, 2].map(|at| &caused[at]).into();
-        mixed.sort_by_key(|step| order(step));
-        let names = |steps: &[&LifeStep]| -> Vec<_> { steps.iter().map(|s| (s.step, s.attempt)).collect() };
-        assert_eq!(names(&mixed), names(&caused.iter().collect::<Vec<_>>()));
-        let later = LifeStep { at_ms: 8, ..step(Step::Retried, Some(1)) };
-        assert!(order(&later) > order(&caused[6]));
     }
 }
