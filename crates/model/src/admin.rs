@@ -56,9 +56,7 @@ pub use messages::{
     BODY_BYTES_DEFAULT, MESSAGES_DEFAULT, MESSAGES_MAX, MessageBrowseRequest, MessageGetRequest, MessagePage,
     MessageView, QueuePosition,
 };
-pub use node::{
-    ClientDescription, ClientListRequest, NodeWrites, NodeWritesRequest, ProfileAnswer, ProfileRequest,
-};
+pub use node::{ClientDescription, ClientListRequest, NodeWrites, NodeWritesRequest};
 pub use page::page;
 pub use progress::{GroupCloneOffsetsRequest, GroupResetRequest, GroupSkipRequest, QueueOffset, ResetTo};
 pub use quota::{QuotaListRequest, QuotaRequest};
@@ -324,9 +322,6 @@ operations! {
         as Get "/session";
     NodeHistory = "node.history", Read, "Show a node's last hour", HistoryRequest => History
         as Get "/node/history";
-    /// Looks at the stacks of the threads that work, 99 times in each second of processor time; one call at a time.
-    NodeProfile = "node.profile", Write, "Tell what this node spends its processor time on", ProfileRequest => ProfileAnswer
-        as Post "/node/profile" "*";
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription
         as Get "/node";
 }

@@ -11,24 +11,6 @@ pub struct NodeWritesRequest {
     pub allowed: bool,
 }
 
-/// For how long the process is looked at.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
-pub struct ProfileRequest {
-    /// From 1 to 60; default 10.
-    #[serde(default)]
-    pub seconds: Option<u64>,
-}
-
-/// What the process spent its processor time on.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct ProfileAnswer {
-    pub seconds: u64,
-    /// Stacks that were seen: 99 in each second of processor time.
-    pub looks: u64,
-    /// A gzipped profile in the format of pprof, in base64.
-    pub pprof_gz: String,
-}
-
 /// How many topics' routes changed.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 pub struct NodeWrites {

@@ -654,29 +654,6 @@ async fn http_asks_for_a_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_profile_is_for_who_may_change_the_cluster_and_one_at_a_time() {
-    let rig = Rig::start().await;
-    let rest = rig.rest();
-    let ask = |request: &'static str, caller| async move {
-        post_as(rest, "/api/v1/node/profile", request, caller).await
-    };
-    assert!(ask("{}", None).await.starts_with("HTTP/1.1 401"));
-    for (user, secret) in [("gina", "gina-secret"), ("alice", "alice-secret")] {
-        assert!(ask("{}", Some((user, secret))).await.starts_with("HTTP/1.1 403"), "{user}");
-    }
-    for request in [r#"{"seconds":0}"#, r#"{"seconds":61}"#] {
-        assert!(ask(request, Some(ROOT)).await.starts_with("HTTP/1.1 400"), "{request}");
-    }
-    let one = r#"{"seconds":1}"#;
-    let (first, second) = tokio::join!(ask(one, Some(ROOT)), ask(one, Some(ROOT)));
-    let (taken, refused) = if first.starts_with("HTTP/1.1 200") { (first, second) } else { (second, first) };
-    assert!(taken.starts_with("HTTP/1.1 200") && taken.contains("\"pprof_gz\":\"H4sI"), "{taken}");
-    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("one at a time"), "{refused}");
-    assert!(ask(one, Some(ROOT)).await.starts_with("HTTP/1.1 200"), "the next one");
-    rig.node.stop().await.expect("it stops in order");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn without_any_user_it_does_not_start() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut config = config(&dir);
