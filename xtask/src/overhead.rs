@@ -9,6 +9,7 @@
 use crate::e2e;
 use crate::server_under_test::{self, ServerUnderTest, Stop};
 use crate::versus::procfs::Usage;
+use crate::versus::statistics::median_of;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -103,7 +104,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut worst = 0_f64;
     println!("server CPU-seconds per million messages, medians of {} rounds in turn", options.rounds);
     for ((name, _), (without, with)) in CASES.iter().zip(without.iter_mut().zip(&mut with)) {
-        let (off, on) = (median(without), median(with));
+        let (off, on) = (median_of(without)?, median_of(with)?);
         println!("{name:<20} off {off:6.2} ({without:.2?})  on {on:6.2} ({with:.2?})  ratio {:.3}", on / off);
         worst = worst.max(on / off);
     }
@@ -157,11 +158,6 @@ fn perform(binary: &Path, server: &ServerUnderTest, arguments: &[&str], seconds:
 fn cpu_seconds(server: &ServerUnderTest) -> Result<f64> {
     let processes: Vec<u32> = server.processes().iter().map(crate::process::Process::id).collect();
     Ok(Usage::of(&processes)?.cpu_seconds)
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// What people and their tools look at.

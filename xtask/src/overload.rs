@@ -14,6 +14,7 @@ use crate::e2e::run_folder;
 use crate::process::run_quietly;
 use crate::server_under_test::{ServerUnderTest, build};
 use crate::versus::procfs::Usage;
+use crate::versus::statistics::median_of;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -104,14 +105,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     println!("resident memory at most {peak_mib:.0} MiB, budget {} MiB", BUDGET_BYTES >> 20);
     println!("quiet tenant, p99 of each round in ms:");
     for (kind, rounds) in [("alone", &alone), ("within quota", &within), ("overload", &over)] {
-        println!("  {kind:<12} {rounds:.2?}, median {:.2}", median(rounds));
+        println!("  {kind:<12} {rounds:.2?}, median {:.2}", median_of(rounds)?);
     }
-    let felt = [("alone", &alone), ("within quota", &within)].map(|(kind, rounds)| {
+    let mut felt = [false; 2];
+    for (felt, (kind, rounds)) in felt.iter_mut().zip([("alone", &alone), ("within quota", &within)]) {
         let times: Vec<f64> = over.iter().zip(rounds).map(|(over, calm)| over / calm).collect();
-        let times = median(&times);
+        let times = median_of(&times)?;
         println!("overload is {times:.2} times {kind}");
-        times > FELT
-    });
+        *felt = times > FELT;
+    }
     let allowed = {
         // A burst for each round, and what connections at the same moment take beyond it.
         let of_bursts = 2 * u64::from(options.rounds) * (QUOTA_PER_S + options.connections);
@@ -194,12 +196,6 @@ fn measure(binary: &Path, server: &ServerUnderTest, time: Duration) -> Result<f6
         bail!("the quiet tenant was refused: {figures}");
     }
     figures.pointer("/latency_ms/p99").and_then(Value::as_f64).context("no p99")
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// A connection of the 4.x protocol with one request under way at most.

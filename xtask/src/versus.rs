@@ -15,7 +15,7 @@ mod peers;
 pub(crate) mod procfs;
 mod record;
 mod session;
-mod statistics;
+pub(crate) mod statistics;
 mod summary;
 mod targets;
 

@@ -14,7 +14,7 @@
 
 use std::collections::HashMap;
 
-use model::{Lsn, Offset, QueueId, Receipt, TopicName};
+use model::{DeliveryKey, Receipt};
 
 pub(crate) mod driver;
 #[cfg(test)]
@@ -26,26 +26,6 @@ const MINUTE_MS: i64 = 60_000;
 /// For how long the n-th renewal hides a message; the last repeats.
 const SCHEDULE_MS: [i64; 6] =
     [MINUTE_MS, 3 * MINUTE_MS, 5 * MINUTE_MS, 10 * MINUTE_MS, 30 * MINUTE_MS, 60 * MINUTE_MS];
-
-/// What the client calls a delivery: the receipt that it was handed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    nonce: Lsn,
-    queue: QueueId,
-    offset: Offset,
-    topic: TopicName,
-}
-
-impl Key {
-    pub(crate) fn of(receipt: &Receipt) -> Self {
-        Self {
-            nonce: receipt.nonce,
-            queue: receipt.queue,
-            offset: receipt.offset,
-            topic: receipt.topic.clone(),
-        }
-    }
-}
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy {
@@ -69,12 +49,12 @@ pub(crate) enum Event {
     /// It is time to look through the table.
     Scan,
     Renewed {
-        key: Key,
+        key: DeliveryKey,
         receipt: Receipt,
     },
     /// `for_good`: the receipt is void, trying again is of no use.
     NotRenewed {
-        key: Key,
+        key: DeliveryKey,
         for_good: bool,
     },
     /// The client is gone.
@@ -85,7 +65,7 @@ pub(crate) enum Event {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Effect<W> {
     Renew {
-        key: Key,
+        key: DeliveryKey,
         receipt: Receipt,
         invisible_ms: i64,
     },
@@ -126,7 +106,7 @@ struct Held<W> {
 #[derive(Debug)]
 pub(crate) struct Renewals<W> {
     policy: Policy,
-    held: HashMap<Key, Held<W>>,
+    held: HashMap<DeliveryKey, Held<W>>,
 }
 
 impl<W> Renewals<W> {
@@ -149,7 +129,7 @@ impl<W> Renewals<W> {
     }
 
     /// The client settles what it calls `key`: the message is no longer renewed.
-    pub(crate) fn take(&mut self, key: &Key, waiter: impl FnOnce() -> W) -> Taken {
+    pub(crate) fn take(&mut self, key: &DeliveryKey, waiter: impl FnOnce() -> W) -> Taken {
         match self.held.get_mut(key) {
             None => Taken::Unknown,
             Some(held) if held.renewing => {
@@ -174,7 +154,7 @@ impl<W> Renewals<W> {
                 renewing: false,
                 waiters: Vec::new(),
             };
-            self.held.insert(Key::of(&held.newest), held);
+            self.held.insert(DeliveryKey::of(&held.newest), held);
         }
         Vec::new()
     }
@@ -200,7 +180,7 @@ impl<W> Renewals<W> {
         effects
     }
 
-    fn on_renewed(&mut self, key: &Key, receipt: Receipt) -> Vec<Effect<W>> {
+    fn on_renewed(&mut self, key: &DeliveryKey, receipt: Receipt) -> Vec<Effect<W>> {
         let Some(held) = self.held.get_mut(key) else {
             // The client was lost meanwhile.
             return vec![Effect::Release { receipt, invisible_ms: self.policy.lost_invisible_ms }];
@@ -212,7 +192,7 @@ impl<W> Renewals<W> {
         self.resume(key)
     }
 
-    fn on_not_renewed(&mut self, key: &Key, for_good: bool) -> Vec<Effect<W>> {
+    fn on_not_renewed(&mut self, key: &DeliveryKey, for_good: bool) -> Vec<Effect<W>> {
         let Some(held) = self.held.get_mut(key) else { return Vec::new() };
         held.renewing = false;
         held.failures += 1;
@@ -224,7 +204,7 @@ impl<W> Renewals<W> {
     }
 
     /// Whoever waited gets the newest receipt; then the message is theirs to settle.
-    fn resume(&mut self, key: &Key) -> Vec<Effect<W>> {
+    fn resume(&mut self, key: &DeliveryKey) -> Vec<Effect<W>> {
         let waiting = self.held.get(key).is_some_and(|held| !held.waiters.is_empty());
         let Some(held) = waiting.then(|| self.held.remove(key)).flatten() else { return Vec::new() };
         let newest = held.newest;

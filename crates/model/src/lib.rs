@@ -50,7 +50,7 @@ pub use membership::Membership;
 pub use message::{Delivery, MessageKind, NewMessage, StoredMessage};
 pub use names::{GroupName, NameError, TopicName};
 pub use properties::Properties;
-pub use receipt::Receipt;
+pub use receipt::{DeliveryKey, Receipt};
 pub use session::{Endpoint, Notice, NoticeSink, Session};
 pub use topic::{Permission, TopicConfig};
 pub use verbs::Messaging;

@@ -24,6 +24,23 @@ pub struct Receipt {
     pub invisible_ms: i64,
 }
 
+/// Tells one delivery from all others. (A group need not be told apart: a record that delivers is of one group.)
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DeliveryKey {
+    nonce: Lsn,
+    queue: QueueId,
+    offset: Offset,
+    topic: TopicName,
+}
+
+impl DeliveryKey {
+    #[must_use]
+    pub fn of(receipt: &Receipt) -> Self {
+        let Receipt { nonce, queue, offset, topic, .. } = receipt;
+        Self { nonce: *nonce, queue: *queue, offset: *offset, topic: topic.clone() }
+    }
+}
+
 /// A text that is no receipt of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("the receipt handle is malformed: use the one that came with the message")]

@@ -1,4 +1,5 @@
 //! Medians and ratios.
+use anyhow::{Context, Result};
 
 /// The middle value, or the mean of the two in the middle; none of nothing.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
@@ -7,6 +8,14 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let middle = sorted.len() / 2;
     let upper = *sorted.get(middle)?;
     Some(if sorted.len() % 2 == 1 { upper } else { f64::midpoint(sorted[middle - 1], upper) })
+}
+
+/// The median of what was measured.
+///
+/// # Errors
+/// Nothing was.
+pub(crate) fn median_of(measured: &[f64]) -> Result<f64> {
+    median(measured.iter().copied()).context("nothing was measured")
 }
 
 /// `left : right` with the smaller side 1.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use model::verbs::{AckError, Hide};
-use model::{Kind, Kinded as _, Receipt, Session};
+use model::{DeliveryKey, Kind, Kinded as _, Receipt, Session};
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use crate::clients::Client;
 use crate::node::Node;
-use crate::renew::{Effect, Event, Key, Taken};
+use crate::renew::{Effect, Event, Taken};
 
 /// Waits for the end of a renewal.
 pub(crate) type Waiter = oneshot::Sender<Option<Receipt>>;
@@ -27,7 +27,7 @@ pub(crate) async fn newest(client: Option<&Arc<Client>>, receipt: Receipt) -> Re
         if renewals.len() == 0 {
             return receipt;
         }
-        renewals.take(&Key::of(&receipt), || {
+        renewals.take(&DeliveryKey::of(&receipt), || {
             let (sender, receiver) = oneshot::channel();
             outcome = Some(receiver);
             sender
@@ -80,7 +80,7 @@ async fn finish(node: &Arc<Node>, client: &Arc<Client>, effect: Effect<Waiter>) 
     }
 }
 
-async fn renew(node: &Node, client: &Client, key: Key, receipt: Receipt, invisible_ms: i64) -> Event {
+async fn renew(node: &Node, client: &Client, key: DeliveryKey, receipt: Receipt, invisible_ms: i64) -> Event {
     match node.engine.extend(&client.session(), receipt, Hide::asked(invisible_ms)).await {
         Ok(receipt) => {
             node.metrics.renewed();

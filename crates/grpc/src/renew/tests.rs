@@ -1,6 +1,6 @@
 //! The life of a renewed message, step by step.
 
-use model::GroupName;
+use model::{GroupName, Lsn, Offset, QueueId, TopicName};
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn holding(receipt: &Receipt) -> Renewals<u32> {
 #[test]
 fn renews_when_little_time_is_left_and_ever_longer() {
     let first = receipt(1, 0, 60_000);
-    let key = Key::of(&first);
+    let key = DeliveryKey::of(&first);
     let mut renewals = holding(&first);
     assert_eq!(renewals.step(49_999, Event::Scan), []);
     let mut newest = first;
@@ -59,7 +59,7 @@ fn gives_a_message_back_that_is_held_for_hours() {
 #[test]
 fn whoever_settles_during_a_renewal_gets_the_newest() {
     let first = receipt(1, 0, 60_000);
-    let key = Key::of(&first);
+    let key = DeliveryKey::of(&first);
     let mut renewals = holding(&first);
     renewals.step(55_000, Event::Scan);
     assert_eq!(renewals.take(&key, || 42), Taken::Wait);
@@ -72,7 +72,7 @@ fn whoever_settles_during_a_renewal_gets_the_newest() {
 #[test]
 fn tries_three_times_again_but_not_with_a_void_receipt() {
     let first = receipt(1, 0, 60_000);
-    let key = Key::of(&first);
+    let key = DeliveryKey::of(&first);
     let mut renewals = holding(&first);
     for _ in 0..4 {
         assert_eq!(renewals.step(55_000, Event::Scan).len(), 1);
@@ -89,7 +89,7 @@ fn tries_three_times_again_but_not_with_a_void_receipt() {
 #[test]
 fn a_lost_client_gives_everything_back_even_what_is_being_renewed() {
     let first = receipt(1, 0, 60_000);
-    let key = Key::of(&first);
+    let key = DeliveryKey::of(&first);
     let mut renewals = holding(&first);
     let released = [Effect::Release { receipt: first.clone(), invisible_ms: 1_000 }];
     assert_eq!(renewals.step(0, Event::Lost), released);

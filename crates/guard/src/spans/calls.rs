@@ -2,11 +2,10 @@
 
 use model::properties::Pairs;
 use model::verbs::{AckError, Fetched, HideWhy, Publish, PublishError, Published, Received, SettleError};
-use model::{GroupName, Kinded, NewMessage, Receipt, Session, StoredMessage, TopicName};
+use model::{DeliveryKey, GroupName, Kinded, NewMessage, Receipt, Session, StoredMessage, TopicName};
 
 use crate::metrics::kind_name;
 use crate::spans::context::Context;
-use crate::spans::deliveries::Key;
 use crate::spans::span::{Span, SpanError, SpanKind};
 use crate::spans::{Began, Tracer, ns_of_ms};
 
@@ -33,12 +32,15 @@ pub(crate) struct Sending {
 pub(crate) struct Ending {
     began: Began,
     /// Place in the call, delivery, and the node's span of its end.
-    deliveries: Vec<(usize, Key, Span)>,
+    deliveries: Vec<(usize, DeliveryKey, Span)>,
 }
 
 impl Tracer {
     /// To be asked before messages are sent; `None` if none of them is sampled.
     pub(crate) fn sending(&self, session: &Session, request: &Publish) -> Option<Box<Sending>> {
+        if request.topic.is_system() {
+            return None;
+        }
         let mut messages = Vec::new();
         for (place, message) in request.messages.iter().enumerate() {
             if let Some(context) = self.context(message.properties.as_encoded()) {
@@ -46,8 +48,8 @@ impl Tracer {
                 messages.push((place, producer, node));
             }
         }
-        let is_told = !messages.is_empty() && !request.topic.is_system();
-        is_told.then(|| Box::new(Sending { began: self.begin(), count: request.messages.len(), messages }))
+        (!messages.is_empty())
+            .then(|| Box::new(Sending { began: self.begin(), count: request.messages.len(), messages }))
     }
 
     fn of_sent(
@@ -219,12 +221,12 @@ impl Tracer {
     }
 
     /// The delivery of a receipt that is about to be put off, if it is known.
-    pub(crate) fn extending(&self, receipt: &Receipt) -> Option<Box<Key>> {
+    pub(crate) fn extending(&self, receipt: &Receipt) -> Option<Box<DeliveryKey>> {
         self.deliveries.lock().get(receipt).map(|(key, _)| Box::new(key))
     }
 
     /// A delivery goes on under another receipt, or its consumer failed.
-    pub(crate) fn extended(&self, key: &Key, newest: &Receipt, why: HideWhy) {
+    pub(crate) fn extended(&self, key: &DeliveryKey, newest: &Receipt, why: HideWhy) {
         let failed = {
             let mut deliveries = self.deliveries.lock();
             let failed = match why {

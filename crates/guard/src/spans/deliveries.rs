@@ -1,41 +1,9 @@
 //! Sampled deliveries that are under way: handed out, and not ended yet. A pure table with a bound.
 
-use hashbrown::{Equivalent, HashMap};
-use model::{Lsn, Offset, QueueId, Receipt, TopicName};
+use hashbrown::HashMap;
+use model::{DeliveryKey, Receipt};
 
 use crate::spans::span::Span;
-
-/// One delivery. (A group need not be told apart: a record that delivers is of one group.)
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    nonce: Lsn,
-    queue: QueueId,
-    offset: Offset,
-    topic: TopicName,
-}
-
-impl Key {
-    pub(super) fn of(receipt: &Receipt) -> Self {
-        let Receipt { nonce, queue, offset, topic, .. } = receipt;
-        Self { nonce: *nonce, queue: *queue, offset: *offset, topic: topic.clone() }
-    }
-}
-
-/// A receipt as a key, without a copy of its topic.
-#[derive(Hash)]
-struct Asked<'a> {
-    nonce: Lsn,
-    queue: QueueId,
-    offset: Offset,
-    topic: &'a TopicName,
-}
-
-impl Equivalent<Key> for Asked<'_> {
-    fn equivalent(&self, key: &Key) -> bool {
-        let (asked, known) = ((self.nonce, self.offset, self.queue), (key.nonce, key.offset, key.queue));
-        asked == known && *self.topic == key.topic
-    }
-}
 
 /// What is known of a delivery that is under way.
 #[derive(Debug)]
@@ -50,7 +18,7 @@ pub(super) struct UnderWay {
 /// The table.
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
-    under_way: HashMap<Key, UnderWay>,
+    under_way: HashMap<DeliveryKey, UnderWay>,
 }
 
 /// When a receipt's time is over.
@@ -62,7 +30,7 @@ impl Deliveries {
     /// Remembers a delivery; `false` if there are `max` already. What is known already stays as it is: members of
     /// an ordered group may be told the same delivery twice.
     pub(super) fn insert(&mut self, receipt: &Receipt, max: usize, span: impl FnOnce() -> Span) -> bool {
-        let key = Key::of(receipt);
+        let key = DeliveryKey::of(receipt);
         if !self.under_way.contains_key(&key) {
             if self.under_way.len() >= max {
                 return false;
@@ -74,25 +42,24 @@ impl Deliveries {
     }
 
     /// The span of a delivery, if it is known.
-    pub(super) fn get(&self, receipt: &Receipt) -> Option<(Key, &Span)> {
+    pub(super) fn get(&self, receipt: &Receipt) -> Option<(DeliveryKey, &Span)> {
         if self.under_way.is_empty() {
             return None;
         }
-        let Receipt { nonce, queue, offset, topic, .. } = receipt;
-        let asked = Asked { nonce: *nonce, queue: *queue, offset: *offset, topic };
-        let (key, known) = self.under_way.get_key_value(&asked)?;
-        Some((key.clone(), &known.span))
+        let key = DeliveryKey::of(receipt);
+        let span = &self.under_way.get(&key)?.span;
+        Some((key, span))
     }
 
-    pub(super) fn remove(&mut self, key: &Key) -> Option<UnderWay> {
+    pub(super) fn remove(&mut self, key: &DeliveryKey) -> Option<UnderWay> {
         self.under_way.remove(key)
     }
 
     /// A delivery goes on under another receipt.
-    pub(super) fn extend(&mut self, key: &Key, newest: &Receipt) {
+    pub(super) fn extend(&mut self, key: &DeliveryKey, newest: &Receipt) {
         if let Some(known) = self.under_way.remove(key) {
             let (expires_ms, extensions) = (expires_ms(newest), known.extensions.saturating_add(1));
-            self.under_way.insert(Key::of(newest), UnderWay { expires_ms, extensions, ..known });
+            self.under_way.insert(DeliveryKey::of(newest), UnderWay { expires_ms, extensions, ..known });
         }
     }
 
