@@ -9,6 +9,7 @@
 //! What does not belong here: decisions. Every crate has its own; this one only connects them.
 
 mod access;
+mod allocator;
 pub mod args;
 mod banner;
 pub mod config;

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::args::ServeArgs;
 use crate::config::Config;
 use crate::wiring::Node;
-use crate::{banner, logging};
+use crate::{allocator, banner, logging};
 
 /// Runs the engine until a signal ends it.
 ///
@@ -96,6 +96,7 @@ async fn until_signalled(
     ephemeral: bool,
 ) -> Result<ExitCode> {
     let mut signals = Signals::new()?;
+    allocator::give_back_when_idle(doors);
     let node = Node::start(config, doors).await?;
     let took = started.elapsed();
     tracing::info!(took_ms = took.as_millis(), data = %config.data.dir.display(), "ready");

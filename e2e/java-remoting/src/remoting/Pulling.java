@@ -11,7 +11,9 @@ import static remoting.Clients.producer;
 
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import kit.Harness;
@@ -103,17 +105,39 @@ final class Pulling {
     private static void litePullAssign() throws Exception {
         String topic = Harness.topic(1);
         sendAll(topic, bodies("assigned", 10));
-        DefaultLitePullConsumer consumer = litePullConsumer(Harness.group());
+        String group = Harness.group();
+        DefaultLitePullConsumer consumer = litePullConsumer(group);
         consumer.setAutoCommit(false);
         consumer.start();
         MessageQueue queue = consumer.fetchMessageQueues(topic).iterator().next();
         consumer.assign(List.of(queue));
-        // What an assignment has fetched already, the client may hand over behind a seek that follows at once.
+        equal("of the assignment", new TreeSet<>(bodies("assigned", 10)), poll(consumer, 10));
+        awaitHeldPull(group);
         consumer.seekToBegin(queue);
         equal("from the beginning", new TreeSet<>(bodies("assigned", 10)), poll(consumer, 10));
+        awaitHeldPull(group);
         consumer.seek(queue, 7);
         equal("from the middle", Set.of("assigned-7", "assigned-8", "assigned-9"), poll(consumer, 3));
         consumer.shutdown();
+    }
+
+    /**
+     * Waits until the lite pull consumer's thread awaits the answer to a pull. Between two pulls the client may lose
+     * a seek: the task that the seek cancels takes the sought offset, and drops what it fetches from there.
+     */
+    private static void awaitHeldPull(String group) throws Exception {
+        long deadline = System.nanoTime() + PATIENCE.toNanos();
+        while (Thread.getAllStackTraces().entrySet().stream().noneMatch(of -> awaitsAnswer(group, of))) {
+            that("a pull is held", System.nanoTime() < deadline);
+            Thread.onSpinWait();
+        }
+    }
+
+    private static boolean awaitsAnswer(String group, Map.Entry<Thread, StackTraceElement[]> of) {
+        Thread thread = of.getKey();
+        return thread.getName().startsWith("PullMsgThread-" + group)
+            && thread.getState() == Thread.State.TIMED_WAITING
+            && Arrays.stream(of.getValue()).anyMatch(frame -> frame.getMethodName().equals("invokeSyncImpl"));
     }
 
     private static void offsets() throws Exception {
