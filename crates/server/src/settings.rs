@@ -132,7 +132,7 @@ impl NodeSettings {
         let setting = |(name, value): (String, Json)| {
             let is_changed = changed.contains_key(&name);
             let configured = configured.get(&name).filter(|_| is_changed).cloned();
-            let mask = |value: Json| if is_secret(&name) { Json::from("***") } else { value };
+            let mask = |value: Json| if is_secret(&name, &value) { Json::from("***") } else { value };
             Setting {
                 live: is_live(&name),
                 changed: is_changed,
@@ -184,8 +184,15 @@ fn is_live(name: &str) -> bool {
         || name.starts_with("health.")
 }
 
-fn is_secret(name: &str) -> bool {
-    ["password", "secret", "token", "webhook_url", "telemetry.headers"].iter().any(|word| name.contains(word))
+/// A text or a list, and not an empty one: a switch or a number is no secret, whatever its name.
+fn is_secret(name: &str, value: &Json) -> bool {
+    let is_said = match value {
+        Json::String(text) => !text.is_empty(),
+        Json::Array(all) => !all.is_empty(),
+        _ => false,
+    };
+    let words = ["password", "secret", "token", "webhook_url", "telemetry.headers"];
+    is_said && words.iter().any(|word| name.contains(word))
 }
 
 /// The settings in force: the configuration with what was changed while the node ran.
@@ -206,13 +213,7 @@ pub fn printed(config: &Config) -> Result<String> {
     let mut whole = Table::try_from(config).context("the configuration cannot be written")?;
     for (section, settings) in &mut whole {
         for (key, value) in settings.as_table_mut().into_iter().flatten() {
-            let is_said = match value {
-                Value::String(text) => !text.is_empty(),
-                Value::Array(all) => !all.is_empty(),
-                // A switch or a number is no secret, whatever its name.
-                _ => false,
-            };
-            if is_said && is_secret(&format!("{section}.{key}")) {
+            if is_secret(&format!("{section}.{key}"), &serde_json::to_value(&*value)?) {
                 *value = "***".into();
             }
         }
