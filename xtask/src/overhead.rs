@@ -43,10 +43,10 @@ const CASES: [(&str, &[&str]); 4] = [
 #[derive(clap::Args, Clone)]
 pub(crate) struct Options {
     /// Rounds of each of the two.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 15)]
     rounds: u32,
     /// Length of each measurement, in seconds.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 4)]
     seconds: u32,
     /// A program to measure instead of the one that is built.
     #[arg(long)]
@@ -96,9 +96,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut unseen = ServerUnderTest::apogee(&against, off, &base("off")?)?;
     let mut seen = ServerUnderTest::apogee(&binary, on, &base("on")?)?;
     let (mut without, mut with) = (Costs::default(), Costs::default());
-    for _ in 0..options.rounds {
-        round(options, &binary, &mut unseen, false, &mut without)?;
+    for n in 0..options.rounds {
+        // Now the one goes first, now the other.
+        if n % 2 == 0 {
+            round(options, &binary, &mut unseen, false, &mut without)?;
+        }
         round(options, &binary, &mut seen, true, &mut with)?;
+        if n % 2 == 1 {
+            round(options, &binary, &mut unseen, false, &mut without)?;
+        }
     }
     ensure!(collector.requests() > 0, "nothing was pushed");
     let mut worst = 0_f64;

@@ -121,7 +121,7 @@ impl<E: Engine> Guarded<E> {
     ) -> Result<(), Refusal> {
         let bytes = |message: &NewMessage| message.body.len() + message.properties.as_encoded().len();
         let amount = || (messages.len() as u64, messages.iter().map(|message| bytes(message) as u64).sum());
-        let sent = self.quotas.send(session, topic, self.clock.monotonic(), amount);
+        let sent = self.quotas.send(session, topic, || self.clock.monotonic(), amount);
         sent.map_err(|over| {
             self.throttled.refused(session, topic, || over.limit_text());
             Refusal::OverQuota(over)
@@ -166,7 +166,7 @@ impl<E: Engine> Guarded<E> {
 
     /// What a call that receives falls under.
     pub(crate) fn claims(&self, session: &Session, topic: &TopicName) -> Option<Claims> {
-        self.quotas.receive(session, topic, self.clock.monotonic())
+        self.quotas.receive(session, topic, || self.clock.monotonic())
     }
 
     /// From now on takes only calls that finish earlier work (acknowledgements, offsets).

@@ -144,13 +144,13 @@ impl Quotas {
         &self,
         session: &Session,
         topic: &TopicName,
-        now: Duration,
+        now: impl FnOnce() -> Duration,
         amount: impl FnOnce() -> (u64, u64),
     ) -> Result<(), OverQuota> {
         if !self.is_used() {
             return Ok(());
         }
-        let now_ns = nanoseconds(now);
+        let now_ns = nanoseconds(now());
         let claims = self.claims(session, topic, now_ns, SENDING);
         claims.check(now_ns).inspect_err(|over| self.metrics.over_quota(over.scope, over.limit))?;
         let (messages, bytes) = amount();
@@ -159,11 +159,16 @@ impl Quotas {
     }
 
     /// What a call that receives falls under; `None`: under nothing.
-    pub(crate) fn receive(&self, session: &Session, topic: &TopicName, now: Duration) -> Option<Claims> {
+    pub(crate) fn receive(
+        &self,
+        session: &Session,
+        topic: &TopicName,
+        now: impl FnOnce() -> Duration,
+    ) -> Option<Claims> {
         if !self.is_used() {
             return None;
         }
-        let claims = self.claims(session, topic, nanoseconds(now), RECEIVING);
+        let claims = self.claims(session, topic, nanoseconds(now()), RECEIVING);
         (!claims.0.is_empty()).then_some(claims)
     }
 
