@@ -12,11 +12,12 @@
 //! branch. What is done goes to a bounded queue that somebody else empties; when it is full, spans are
 //! dropped and counted.
 //!
-//! Reading order: [`context`], [`span`], `deliveries`, `calls`.
+//! Reading order: [`context`], `pace`, [`span`], `deliveries`, `calls`.
 
 mod calls;
 pub mod context;
 mod deliveries;
+mod pace;
 pub mod span;
 #[cfg(test)]
 mod tests;
@@ -31,8 +32,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use self::context::{Context, Sampler, SpanId};
+use self::context::{Context, SpanId};
 use self::deliveries::{Deliveries, UnderWay};
+use self::pace::Pace;
 use self::span::{Span, SpanError};
 
 pub use self::context::{TraceId, Traceparent};
@@ -43,6 +45,8 @@ pub use self::span::{SpanKind, Value};
 pub struct TracerSettings {
     /// The part of messages without a `traceparent` that is told, 0 to 1.
     pub sample_ratio: f64,
+    /// Of these so many a second, about; 0: all.
+    pub traces_per_s_max: u32,
     /// Spans that wait to be taken.
     pub spans_waiting_max: usize,
     /// Deliveries that are remembered until they end.
@@ -81,7 +85,7 @@ impl SpanMetrics {
 
 /// Makes spans of what the verbs do.
 pub struct Tracer {
-    sampler: Sampler,
+    pace: Pace,
     deliveries_max: usize,
     clock: Arc<dyn Clock>,
     chance: Arc<dyn Chance>,
@@ -111,13 +115,14 @@ impl Tracer {
         metrics: SpanMetrics,
     ) -> (Self, Receiver<Span>) {
         let (queue, spans) = mpsc::channel(settings.spans_waiting_max.max(1));
-        let (sampler, deliveries_max) = (Sampler::new(settings.sample_ratio), settings.deliveries_max);
-        let deliveries = Mutex::default();
-        (Self { sampler, deliveries_max, clock, chance, deliveries, queue, metrics }, spans)
+        let pace = Pace::new(settings.sample_ratio, settings.traces_per_s_max, clock.monotonic());
+        let (deliveries, deliveries_max) = (Mutex::default(), settings.deliveries_max);
+        (Self { pace, deliveries_max, clock, chance, deliveries, queue, metrics }, spans)
     }
 
-    /// Ends deliveries whose time is over; to be called every now and then.
+    /// Ends deliveries whose time is over, and looks at how many traces begin; to be called every now and then.
     pub fn sweep(&self) {
+        self.pace.look(self.clock.monotonic());
         let expired = {
             let mut deliveries = self.deliveries.lock();
             let expired = deliveries.take_expired(self.clock.now_ms());
@@ -151,7 +156,7 @@ impl Tracer {
     }
 
     fn context(&self, properties: &str) -> Option<Context> {
-        Context::of(properties, self.sampler)
+        Context::of(properties, self.pace.sampler())
     }
 
     fn begin(&self) -> Began {

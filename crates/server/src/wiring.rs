@@ -201,8 +201,8 @@ fn spans(
 ) -> Option<(Arc<Tracer>, Receiver<Span>)> {
     let metrics = SpanMetrics::default();
     metrics.register(registry);
-    let TelemetryConfig { sample_ratio, spans_waiting_max, deliveries_max, .. } = *config;
-    let settings = TracerSettings { sample_ratio, spans_waiting_max, deliveries_max };
+    let TelemetryConfig { sample_ratio, traces_per_s_max, spans_waiting_max, deliveries_max, .. } = *config;
+    let settings = TracerSettings { sample_ratio, traces_per_s_max, spans_waiting_max, deliveries_max };
     config.makes_spans().then(|| {
         let (clock, chance) = (Arc::clone(&doors.clock), Arc::clone(&doors.chance));
         let (tracer, spans) = Tracer::new(&settings, clock, chance, metrics);

@@ -24,6 +24,9 @@ pub struct TelemetryConfig {
     /// Part of the messages without a `traceparent` that spans are made of, 0 to 1. A sampled `traceparent` is
     /// always followed, another never.
     pub sample_ratio: f64,
+    /// Traces of these that begin in a second, about: with more, a smaller part is told until there are fewer.
+    /// 0: no bound.
+    pub traces_per_s_max: u32,
     /// Spans that wait to be pushed (1 to 2 KiB each); more are dropped, counted by the metric `spans_dropped`.
     pub spans_waiting_max: usize,
     /// Most spans in one request.
@@ -43,6 +46,7 @@ impl Default for TelemetryConfig {
             metrics_interval_ms: 15_000,
             traces: true,
             sample_ratio: 0.01,
+            traces_per_s_max: 200,
             spans_waiting_max: 8_192,
             batch_spans_max: 512,
             deliveries_max: 16_384,

@@ -44,6 +44,9 @@ impl Tracer {
         let mut messages = Vec::new();
         for (place, message) in request.messages.iter().enumerate() {
             if let Some(context) = self.context(message.properties.as_encoded()) {
+                if context.parent.is_none() {
+                    self.pace.begun();
+                }
                 let (producer, node) = self.of_sent(session, request, &context, message);
                 messages.push((place, producer, node));
             }

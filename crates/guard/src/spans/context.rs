@@ -103,6 +103,14 @@ impl Sampler {
         Self { below: (ratio.clamp(0.0, 1.0) * all as f64) as u64 }
     }
 
+    pub(crate) const fn at(below: u64) -> Self {
+        Self { below }
+    }
+
+    pub(crate) const fn below(self) -> u64 {
+        self.below
+    }
+
     const fn takes(self, low: u64) -> bool {
         low & ((1 << RATIO_BITS) - 1) < self.below
     }

@@ -53,7 +53,12 @@ struct Rig {
 }
 
 fn rig(sample_ratio: f64) -> Rig {
-    rig_with(&TracerSettings { sample_ratio, spans_waiting_max: 100, deliveries_max: 100 })
+    rig_with(&TracerSettings {
+        sample_ratio,
+        traces_per_s_max: 0,
+        spans_waiting_max: 100,
+        deliveries_max: 100,
+    })
 }
 
 fn rig_with(settings: &TracerSettings) -> Rig {
@@ -352,7 +357,8 @@ fn a_retry_is_told_by_the_topic_that_it_came_from() {
 
 #[test]
 fn what_is_too_much_is_dropped_and_counted() {
-    let settings = TracerSettings { sample_ratio: 1.0, spans_waiting_max: 3, deliveries_max: 1 };
+    let settings =
+        TracerSettings { sample_ratio: 1.0, traces_per_s_max: 0, spans_waiting_max: 3, deliveries_max: 1 };
     let mut rig = rig_with(&settings);
     for id in ["a", "b", "c"] {
         rig.send(&publish("t", vec![message(&[("UNIQ_KEY", id)])]), &published(1));

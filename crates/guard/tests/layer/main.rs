@@ -166,7 +166,8 @@ async fn requests_together_hold_no_more_than_memory_allows() {
 #[tokio::test]
 async fn a_send_that_never_reaches_the_engine_is_told_too() {
     let config = GuardConfig { request_bytes_max: 1_000, ..GuardConfig::default() };
-    let settings = TracerSettings { sample_ratio: 1.0, spans_waiting_max: 8, deliveries_max: 8 };
+    let settings =
+        TracerSettings { sample_ratio: 1.0, traces_per_s_max: 0, spans_waiting_max: 8, deliveries_max: 8 };
     let (clock, chance) = (Arc::new(SystemClock), Arc::new(SystemChance));
     let (tracer, mut spans) = Tracer::new(&settings, clock, chance, SpanMetrics::default());
     let rig = rig(&config, Arc::new(AllowAll));
