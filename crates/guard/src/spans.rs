@@ -23,6 +23,7 @@ pub mod span;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use base::{Chance, Clock};
@@ -60,6 +61,7 @@ pub struct SpanMetrics {
     dropped: Counter,
     under_way: Gauge,
     unkept: Counter,
+    ratio: Gauge<f64, AtomicU64>,
 }
 
 impl SpanMetrics {
@@ -79,6 +81,11 @@ impl SpanMetrics {
             "spans_deliveries_unkept",
             "Sampled deliveries without a span, because `telemetry.deliveries_max` are under way",
             self.unkept.clone(),
+        );
+        registry.register(
+            "spans_sample_ratio",
+            "Part of the messages without a traceparent that are told now: less than `telemetry.sample_ratio` while more than `telemetry.traces_per_s_max` would be",
+            self.ratio.clone(),
         );
     }
 }
@@ -123,6 +130,7 @@ impl Tracer {
     /// Ends deliveries whose time is over, and looks at how many traces begin; to be called every now and then.
     pub fn sweep(&self) {
         self.pace.look(self.clock.monotonic());
+        self.metrics.ratio.set(self.pace.sampler().ratio());
         let expired = {
             let mut deliveries = self.deliveries.lock();
             let expired = deliveries.take_expired(self.clock.now_ms());

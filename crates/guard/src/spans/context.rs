@@ -111,6 +111,10 @@ impl Sampler {
         self.below
     }
 
+    pub(crate) fn ratio(self) -> f64 {
+        self.below as f64 / (1_u64 << RATIO_BITS) as f64
+    }
+
     const fn takes(self, low: u64) -> bool {
         low & ((1 << RATIO_BITS) - 1) < self.below
     }

@@ -73,8 +73,7 @@ mod tests {
 
     /// Ratios in force after each second in which so many messages came.
     fn ratios(pace: &Pace, seconds: std::ops::Range<u64>, messages: u64) -> Vec<f64> {
-        let all = Sampler::new(1.0).below() as f64;
-        let ratio = |pace: &Pace| pace.sampler().below() as f64 / all;
+        let ratio = |pace: &Pace| pace.sampler().ratio();
         let second = |second: u64| {
             let begun = (messages as f64 * ratio(pace)).round() as u64;
             (0..begun).for_each(|_| pace.begun());
