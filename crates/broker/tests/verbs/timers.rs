@@ -184,9 +184,14 @@ async fn a_series_fires_until_it_is_done() {
     let sent = try_send(&bench, "tick", &pairs).await.expect("stored");
     assert!(sent.recall_handle.is_some());
     assert_eq!(listed(&bench).await, ["tick"]);
-    let twice = fetch(&bench, 0, 5_000).await.messages.len() as u64;
-    let rest = fetch(&bench, twice, 5_000).await.messages.len() as u64;
-    assert_eq!((twice, rest), (1, 1));
+    // A busy machine may look when both are there.
+    let mut fired = 0;
+    while fired < 2 {
+        let more = fetch(&bench, fired, 5_000).await.messages.len() as u64;
+        assert!(more > 0, "only {fired} in time");
+        fired += more;
+    }
+    assert_eq!(fired, 2);
     assert!(listed(&bench).await.is_empty(), "the series has ended");
     let refused = try_send(&bench, "bad", &[("APOGEE_CRON", "often")]).await.expect_err("refused");
     assert!(matches!(&refused, PublishError::Illegal(why) if why.contains("APOGEE_CRON")), "{refused}");
