@@ -12,7 +12,8 @@ use store::Entry;
 
 use crate::broker::Broker;
 use crate::limits::{
-    ANSWER_BYTES_MAX, ENTRIES_PER_LOOK, LOOKS_PER_FETCH_MAX, LOOKS_WITHOUT_A_PAUSE, WAIT_MS_MAX,
+    ANSWER_BYTES_MAX, ENTRIES_PER_LOOK, FILTERED_SPAN_MAX, LOOKS_PER_FETCH_MAX, LOOKS_WITHOUT_A_PAUSE,
+    WAIT_MS_MAX,
 };
 use crate::machine::records::ENTRY_BATCH;
 use crate::machine::state::{CursorKey, Topic};
@@ -116,7 +117,8 @@ impl Broker {
             let look = self.look(request, stream, (next, looks), selector, &mut found).await?;
             any |= look.any;
             next = look.next;
-            if !look.any || found.is_full() || (selector.takes_all() && !found.messages.is_empty()) {
+            let is_enough = if selector.takes_all() { !found.messages.is_empty() } else { found.spans(next) };
+            if !look.any || found.is_full() || is_enough {
                 break;
             }
             if looks >= LOOKS_WITHOUT_A_PAUSE {
@@ -145,6 +147,9 @@ impl Broker {
         let step = if selector.tag_hashes().is_some() { ENTRIES_PER_LOOK } else { most };
         let mut entries: Vec<Entry> = Vec::new();
         self.entries(stream, from, step, &mut entries)?;
+        if let Some(end) = found.end().filter(|_| !selector.takes_all()) {
+            entries.truncate(entries.partition_point(|entry| entry.offset < end));
+        }
         let Some(last) = entries.last() else { return Ok(Look { next: from, any: false }) };
         let mut next = last.offset + u64::from(last.count.max(1));
         let bytes_max = if selector.takes_all() { found.bytes_max } else { ANSWER_BYTES_MAX };
@@ -189,6 +194,16 @@ impl Found {
 
     const fn is_full(&self) -> bool {
         self.has_more || self.messages.len() >= self.messages_max
+    }
+
+    /// Where what a filter lets through is too far from the first of it to go with it.
+    fn end(&self) -> Option<u64> {
+        let span = FILTERED_SPAN_MAX.max(self.messages_max as u64);
+        self.messages.first().map(|first| first.offset().get().saturating_add(span))
+    }
+
+    fn spans(&self, next: u64) -> bool {
+        self.end().is_some_and(|end| next >= end)
     }
 
     /// Takes what stands at one entry, if there is room: at least one entry, and all of it.

@@ -9,6 +9,10 @@ pub const LOOKS_PER_FETCH_MAX: usize = 16;
 /// Looks of one fetch after which it lets others of its thread go on between two: so far it looks at less than two
 /// thousand entries.
 pub const LOOKS_WITHOUT_A_PAUSE: usize = 4;
+/// Offsets that an answer to a filtered fetch spans, or as many as messages were asked for: a 4.x consumer that
+/// holds messages further apart than 2,000 (`consumeConcurrentlyMaxSpan`) pauses for 50 ms before it pulls again.
+/// Two answers fit in; RocketMQ's span as much (`maxFilterMessageSize`).
+pub const FILTERED_SPAN_MAX: u64 = 800;
 /// Looks of one receive that finds nothing, though entries are left, before it answers so: the
 /// client comes again at once.
 pub const LOOKS_PER_RECEIVE_MAX: usize = 16;

@@ -77,6 +77,36 @@ async fn a_fetch_goes_on_until_it_has_what_was_asked_for() {
     }
 }
 
+/// What is far apart comes apart: consumers stop for a while when what they hold spans much.
+#[tokio::test]
+async fn a_filtered_answer_does_not_span_much() {
+    let bench = bench().await;
+    let values: Vec<String> = (0..3_000).map(|n: u32| (n % 100).to_string()).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    for values in values.chunks(1_000) {
+        send(&bench, values).await;
+    }
+    for filter in [Filter::sql92("a > 98"), Filter::tag("99")] {
+        let mut from = 0;
+        for (first, count, next) in [(99, 8, 899), (899, 8, 1_699), (1_699, 8, 2_499), (2_499, 6, 3_000)] {
+            let answer = fetch(&bench, from, filter.clone(), 0).await;
+            let offsets: Vec<u64> = answer.messages.iter().map(|message| message.offset().get()).collect();
+            let wanted: Vec<u64> = (0..count).map(|n| first + n * 100).collect();
+            assert_eq!((offsets, answer.next), (wanted, Offset(next)), "{filter:?} from {from}");
+            from = next;
+        }
+        let many = Fetch { filter: filter.clone(), max_messages: 1_000, ..fetch_request(0) };
+        let answer = bench.fetch(many).await;
+        assert_eq!(
+            (answer.messages.len(), answer.next),
+            (10, Offset(1_099)),
+            "{filter:?}: as many as asked for"
+        );
+    }
+    let all = bench.fetch(Fetch { max_messages: 1_000, ..fetch_request(0) }).await;
+    assert_eq!(all.next, Offset(1_000), "what is not filtered stands close");
+}
+
 #[tokio::test]
 async fn a_fetch_tells_of_what_it_passed() {
     let bench = bench().await;
