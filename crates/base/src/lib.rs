@@ -4,7 +4,7 @@
 //! simulator: `testkit` hands in simulated doors, `server` hands in [`Doors::system`].
 //!
 //! Beside them stand what is known of the machine's [`memory`], and the [`budget`] of bytes that are
-//! held for others, the [`seal`] for secrets, and how compressed bytes are made readable ([`mod@inflate`]).
+//! held for others, the [`seal`] for secrets, a [`mod@profile`] of the process, and how compressed bytes are made readable ([`mod@inflate`]).
 //!
 //! Reading order: [`clock`], [`chance`], [`disk`], [`net`], [`spawn`], [`doors`], [`workers`], [`budget`],
 //! [`seal`].
@@ -18,6 +18,7 @@ pub mod doors;
 pub mod inflate;
 pub mod memory;
 pub mod net;
+pub mod profile;
 pub mod seal;
 pub mod spawn;
 pub mod workers;

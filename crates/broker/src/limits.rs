@@ -162,3 +162,7 @@ pub const BROWSE_LOOKS_MAX: usize = 16;
 pub const HISTORY_INTERVAL_MS: u64 = 5_000;
 /// Points that are kept: an hour, about 60 KiB.
 pub const HISTORY_POINTS_MAX: usize = 720;
+/// Length of a profile, in seconds.
+pub const PROFILE_SECONDS: u64 = 10;
+/// The longest: whoever asks waits for it.
+pub const PROFILE_SECONDS_MAX: u64 = 60;

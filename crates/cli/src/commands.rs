@@ -13,6 +13,7 @@ pub(crate) mod events;
 pub(crate) mod group;
 pub(crate) mod health;
 pub(crate) mod lite;
+pub(crate) mod profile;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod support;

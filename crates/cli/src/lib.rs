@@ -21,8 +21,8 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    acl, admin, events, group, health, lite, receive, send, support, timer, top, topic, trace, transaction,
-    user,
+    acl, admin, events, group, health, lite, profile, receive, send, support, timer, top, topic, trace,
+    transaction, user,
 };
 use crate::http::Server;
 use crate::output::Format;
@@ -135,6 +135,13 @@ pub enum Command {
     Trace {
         #[command(flatten)]
         args: trace::Args,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Tell what a node spends its processor time on
+    Profile {
+        #[command(flatten)]
+        args: profile::Args,
         #[command(flatten)]
         common: Common,
     },
@@ -264,6 +271,10 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Trace { args, common } => {
             let (server, format) = common.connect()?;
             trace::run(&server, format, args).await?;
+        }
+        Command::Profile { args, common } => {
+            let (server, format) = common.connect()?;
+            profile::run(&server, format, args).await?;
         }
         Command::Events { args, common } => {
             let (server, format) = common.connect()?;

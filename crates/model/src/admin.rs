@@ -56,7 +56,9 @@ pub use messages::{
     BODY_BYTES_DEFAULT, MESSAGES_DEFAULT, MESSAGES_MAX, MessageBrowseRequest, MessageGetRequest, MessagePage,
     MessageView, QueuePosition,
 };
-pub use node::{ClientDescription, ClientListRequest, NodeWrites, NodeWritesRequest};
+pub use node::{
+    ClientDescription, ClientListRequest, NodeWrites, NodeWritesRequest, ProfileAnswer, ProfileRequest,
+};
 pub use page::page;
 pub use progress::{GroupCloneOffsetsRequest, GroupResetRequest, GroupSkipRequest, QueueOffset, ResetTo};
 pub use quota::{QuotaListRequest, QuotaRequest};
@@ -322,6 +324,10 @@ operations! {
         as Get "/session";
     NodeHistory = "node.history", Read, "Show a node's last hour", HistoryRequest => History
         as Get "/node/history";
+    /// The kernel looks at the stacks of the threads that work, 99 times in each second of processor time; one call at
+    /// a time. Where the system does not allow it, the answer says so, and what to allow.
+    NodeProfile = "node.profile", Write, "Tell what this node spends its processor time on", ProfileRequest => ProfileAnswer
+        as Post "/node/profile" "*";
     NodeInfo = "node.info", Read, "Describe this node", Empty => NodeDescription
         as Get "/node";
 }

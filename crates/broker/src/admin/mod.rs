@@ -26,6 +26,7 @@ mod message_get;
 mod message_trace;
 mod node_history;
 mod node_info;
+mod node_profile;
 mod node_writes_put;
 mod paging;
 mod quota;
@@ -52,10 +53,10 @@ use model::admin::{
     ConfigGet, ConfigPut, DeadLettersResend, EventList, GroupCloneOffsets, GroupDelete, GroupGet, GroupList,
     GroupPage, GroupPreview, GroupPut, GroupReset, GroupSkip, HealthList, KeyValueGet, KeyValueList,
     KeyValuePut, LiteClient, LiteDelete, LiteDispatch, LiteGet, LiteGroup, LiteList, LiteNode, LiteParent,
-    MessageBrowse, MessageGet, MessageTraceGet, NodeHistory, NodeInfo, NodeWritesPut, OperationInfo,
-    QuotaDelete, QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList, SessionGet, TimerDelete, TimerList,
-    TopicDelete, TopicGet, TopicList, TopicPage, TopicPut, TransactionEnd, TransactionList, UserDelete,
-    UserGet, UserList, UserPut,
+    MessageBrowse, MessageGet, MessageTraceGet, NodeHistory, NodeInfo, NodeProfile, NodeWritesPut,
+    OperationInfo, QuotaDelete, QuotaGet, QuotaList, QuotaPut, RatesGet, RatesList, SessionGet, TimerDelete,
+    TimerList, TopicDelete, TopicGet, TopicList, TopicPage, TopicPut, TransactionEnd, TransactionList,
+    UserDelete, UserGet, UserList, UserPut,
 };
 use serde_json::Value;
 
@@ -155,6 +156,7 @@ catalogue!(
     EventList,
     SessionGet,
     NodeHistory,
+    NodeProfile,
     NodeInfo,
 );
 

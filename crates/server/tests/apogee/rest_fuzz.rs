@@ -36,6 +36,9 @@ impl Chance {
     }
 }
 
+/// Takes as many seconds as it is asked for, ten if it is not: another test asks it (`access.rs`).
+const TAKES_ITS_TIME: [&str; 2] = ["/api/v1/node/profile", "/api/v1/operations/node.profile"];
+
 const TEXTS: [&str; 14] = [
     "t",
     "t",
@@ -263,6 +266,9 @@ async fn no_request_makes_the_node_fail() {
     for _ in 0..ROUNDS {
         prepare(rest).await;
         for (path, methods) in document["paths"].as_object().expect("paths") {
+            if TAKES_ITS_TIME.contains(&path.as_str()) {
+                continue;
+            }
             for (method, description) in methods.as_object().expect("methods") {
                 let request = request(path, method, description, &mut chance);
                 match check(description, problem, &request, &http(rest, &request).await) {
