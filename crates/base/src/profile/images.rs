@@ -14,7 +14,8 @@ use framehop::{
 };
 use object::read::elf::ElfFile64;
 use object::{
-    Endianness, Object, ObjectSection, ObjectSegment, ObjectSymbol, ObjectSymbolTable, ReadCache, ReadRef, SymbolIndex, SymbolKind,
+    Endianness, Object, ObjectSection, ObjectSegment, ObjectSymbol, ObjectSymbolTable, ReadCache, ReadRef,
+    SymbolIndex, SymbolKind,
 };
 
 use super::names;
@@ -39,6 +40,7 @@ struct Image {
     bias: u64,
     name: String,
     source: Source,
+    starts: Option<Starts>,
 }
 
 #[derive(Clone)]
@@ -166,8 +168,7 @@ impl Images {
     pub(super) fn of_this_process() -> Self {
         let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
         let own_path = fs::read_link(OWN_FILE).unwrap_or_default();
-        let mut images =
-            Self { all: Vec::new(), unwinder: UnwinderNative::new(), cache: CacheNative::new() };
+        let mut images = Self { all: Vec::new(), unwinder: UnwinderNative::new(), cache: CacheNative::new() };
         let mut layouts: HashMap<&str, Option<(Source, Layout)>> = HashMap::new();
         for mapping in maps.lines().filter_map(Mapping::executable) {
             let read = || {
@@ -186,7 +187,8 @@ impl Images {
         let name = names::plain(mapping.path.rsplit('/').next().unwrap_or(mapping.path));
         let range = mapping.range.clone();
         self.unwinder.add_module(Module::new(name.clone(), range.clone(), bias, layout.sections()));
-        self.all.push(Image { range, bias, name, source });
+        let starts = layout.eh_frame_hdr.clone().map(|(range, table)| Starts { address: range.start, table });
+        self.all.push(Image { range, bias, name, source, starts });
     }
 
     fn at(&self, address: u64) -> Option<&Image> {
@@ -198,7 +200,11 @@ impl Images {
         let Look { registers, stack } = look;
         let mut word = |address: u64| {
             let at = usize::try_from(address.wrapping_sub(registers.stack)).map_err(|_| ())?;
-            stack.get(at..).and_then(|rest| rest.first_chunk()).map(|bytes| u64::from_ne_bytes(*bytes)).ok_or(())
+            stack
+                .get(at..)
+                .and_then(|rest| rest.first_chunk())
+                .map(|bytes| u64::from_ne_bytes(*bytes))
+                .ok_or(())
         };
         let begin = begin(registers, &self.unwinder);
         let mut found = Vec::new();
@@ -236,10 +242,7 @@ impl Images {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn begin(
-    registers: &Registers,
-    _: &UnwinderNative<Bytes, MayAllocateDuringUnwind>,
-) -> UnwindRegsNative {
+fn begin(registers: &Registers, _: &UnwinderNative<Bytes, MayAllocateDuringUnwind>) -> UnwindRegsNative {
     UnwindRegsNative::new(registers.instruction, registers.stack, registers.frame)
 }
 
@@ -249,19 +252,25 @@ fn begin(
     registers: &Registers,
     unwinder: &UnwinderNative<Bytes, MayAllocateDuringUnwind>,
 ) -> UnwindRegsNative {
-    let mask = framehop::aarch64::PtrAuthMask::from_max_known_address(unwinder.max_known_code_address());
+    let highest = unwinder.max_known_code_address().max(1);
+    let mask = framehop::aarch64::PtrAuthMask::from_max_known_address(highest);
     UnwindRegsNative::new_with_ptr_auth_mask(mask, registers.link, registers.stack, registers.frame)
 }
 
 impl Image {
     fn names(&self, addresses: &[u64], names: &mut HashMap<u64, String>) {
         let known = match &self.source {
-            Source::File(path) => {
-                File::open(path).map(|file| self.symbols(&ReadCache::new(file), addresses)).unwrap_or_default()
-            }
+            Source::File(path) => File::open(path)
+                .map(|file| self.symbols(&ReadCache::new(file), addresses))
+                .unwrap_or_default(),
             Source::Memory(bytes) => self.symbols(&**bytes, addresses),
         };
-        let place = |address: u64| format!("{}+{:#x}", self.name, address.wrapping_sub(self.bias));
+        // All places in a function have one name.
+        let place = |address: u64| {
+            let place = address.wrapping_sub(self.bias);
+            let start = self.starts.as_ref().and_then(|starts| starts.before(place));
+            format!("{}+{:#x}", self.name, start.unwrap_or(place))
+        };
         let mut known: HashMap<u64, String> = known.into_iter().collect();
         for address in addresses {
             names.insert(*address, known.remove(address).unwrap_or_else(|| place(*address)));
@@ -282,6 +291,37 @@ impl Image {
             Some((address, names::readable(symbol.name().ok()?)))
         };
         addresses.iter().copied().filter_map(name).collect()
+    }
+}
+
+/// Where functions begin, named or not: the table of `.eh_frame_hdr`, which is sorted.
+///
+/// ```text
+///  1  version, 1
+///  3  how what follows is written: this one is read if they are 1b 03 3b, as all linkers make it
+///  4  where .eh_frame is
+///  4  entries of the table
+///  8  each: a function's beginning relative to this section, and where its unwinding is told
+/// ```
+pub(super) struct Starts {
+    /// Of the section.
+    pub(super) address: u64,
+    pub(super) table: Bytes,
+}
+
+impl Starts {
+    pub(super) fn before(&self, address: u64) -> Option<u64> {
+        let (head, rest) = self.table.split_first_chunk::<8>()?;
+        let (count, rest) = rest.split_first_chunk::<4>()?;
+        let (entries, _) = rest.as_chunks::<8>();
+        let count = usize::try_from(u32::from_ne_bytes(*count)).ok()?;
+        let entries = entries.get(..count)?;
+        let start = |entry: &[u8; 8]| {
+            let begin = i32::from_ne_bytes([entry[0], entry[1], entry[2], entry[3]]);
+            self.address.wrapping_add_signed(i64::from(begin))
+        };
+        let after = entries.partition_point(|entry| start(entry) <= address);
+        (head[..4] == [1, 0x1b, 0x03, 0x3b]).then(|| entries.get(after.checked_sub(1)?).map(start))?
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use super::images::{Images, Mapping};
+use super::images::{Images, Mapping, Starts};
 use super::*;
 use crate::{Clock, SystemClock, SystemSpawn};
 
@@ -26,7 +26,10 @@ fn call_what_spends_time() -> u64 {
 #[tokio::test]
 async fn what_takes_time_is_in_the_profile_and_there_is_one_at_a_time() {
     if let Err(error) = watch::ask() {
-        assert!(matches!(&error, ProfileError::Refused(text) if text.contains("perf_event_paranoid")), "{error}");
+        assert!(
+            matches!(&error, ProfileError::Refused(text) if text.contains("perf_event_paranoid")),
+            "{error}"
+        );
         let refused = Profiling::begin(&SystemSpawn).await.expect_err("as it was told");
         assert!(matches!(refused, ProfileError::Refused(_)), "{refused}");
         return;
@@ -41,10 +44,14 @@ async fn what_takes_time_is_in_the_profile_and_there_is_one_at_a_time() {
     assert!(profile.looks > 10, "{profile:?}");
     let both = "call_what_spends_time;base::profile::tests::spend_time";
     let of = |thread: &str| {
-        profile.folded.lines().any(|line| line.starts_with(thread) && line.contains(both) && !line.contains("[cut]"))
+        profile
+            .folded
+            .lines()
+            .any(|line| line.starts_with(thread) && line.contains(both) && !line.contains("[cut]"))
     };
     assert!(of("later;") && of(""), "{}", profile.folded);
-    let sum: u64 = profile.folded.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum();
+    let sum: u64 =
+        profile.folded.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum();
     assert_eq!(sum, profile.looks);
     // Dropped, it ends: the thread sees it at its next reading.
     drop(Profiling::begin(&SystemSpawn).await.expect("the turn came back"));
@@ -60,7 +67,9 @@ async fn what_takes_time_is_in_the_profile_and_there_is_one_at_a_time() {
 #[test]
 fn a_refusal_says_what_to_allow() {
     let text = watch::refusal(&io::Error::from_raw_os_error(1), "3");
-    for part in ["Operation not permitted", "CAP_PERFMON", "seccomp", "perf_event_paranoid to 2 or less (it is 3)"] {
+    for part in
+        ["Operation not permitted", "CAP_PERFMON", "seccomp", "perf_event_paranoid to 2 or less (it is 3)"]
+    {
         assert!(text.contains(part), "{text}");
     }
     assert!(watch::refusal(&io::Error::from_raw_os_error(38), "").contains("unknown here"));
@@ -85,7 +94,8 @@ fn stacks_become_lines() {
         2 => "work",
         _ => "<T as Wait>::wait",
     };
-    let all = "group;[cut];work;<T as Wait>::wait 4\nworker;main;work 1\nworker;main;work;<T as Wait>::wait 7\n";
+    let all =
+        "group;[cut];work;<T as Wait>::wait 4\nworker;main;work 1\nworker;main;work;<T as Wait>::wait 7\n";
     assert_eq!(names::fold(&stacks, 0, name, 1_000), all);
     let cut = "worker;main;work;<T as Wait>::wait 7\n[others] 8\n";
     assert_eq!(names::fold(&stacks, 3, name, 100), cut);
@@ -110,6 +120,21 @@ fn the_executed_mappings_are_found() {
     assert_eq!(mapping, Mapping { range, offset: 0xa0_0000, inode: 4711, path });
     assert_eq!(Mapping::executable("7ffd1000-7ffd2000 rw-p 00000000 00:00 0    [stack]"), None);
     assert_eq!(Mapping::executable(""), None);
+}
+
+#[test]
+fn a_function_without_a_name_is_told_by_its_beginning() {
+    let mut table = vec![1, 0x1b, 0x03, 0x3b, 9, 9, 9, 9, 2, 0, 0, 0];
+    for begin in [-0x200_i32, 0x100] {
+        table.extend(begin.to_ne_bytes());
+        table.extend([9; 4]);
+    }
+    let starts = Starts { address: 0x1000, table: table.into() };
+    let at = [0xdff, 0xe00, 0x10ff, 0x1100, 0x9999].map(|address| starts.before(address));
+    assert_eq!(at, [None, Some(0xe00), Some(0xe00), Some(0x1100), Some(0x1100)]);
+    for bad in [&b""[..], &[1, 0x1b, 3, 0x3b, 0, 0, 0, 0, 255, 255, 255, 255], &[2; 40]] {
+        assert_eq!(Starts { address: 0, table: bad.into() }.before(5), None);
+    }
 }
 
 #[test]

@@ -11,14 +11,15 @@ use perf_event::{Builder, SampleFlag, Sampler};
 
 use super::{LOOKS_PER_S, ProfileError};
 
-/// Of a stack, with each look. Most are shorter; what is above is cut off.
-const STACK_BYTES: u32 = 16 * 1024;
+/// Of a stack, with each look. Most are shorter; what is above is cut off. (With 16 KiB, a quarter was cut off in a node
+/// that took messages in: a connection's future has large frames.)
+const STACK_BYTES: u32 = 32 * 1024;
 /// Of a thread's ring: what comes in while nobody reads for some time is lost beyond it.
 const RING_BYTES_MAX: usize = 256 * 1024;
 /// Room for three looks.
-const RING_BYTES_MIN: usize = 64 * 1024;
+const RING_BYTES_MIN: usize = 128 * 1024;
 /// Of all rings. The memory is the kernel's, and locked.
-const RINGS_BYTES_MAX: usize = 16 * 1024 * 1024;
+const RINGS_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Kinds of records (`PERF_RECORD_*` of Linux).
 const RECORD_LOST: u32 = 2;
