@@ -9,6 +9,7 @@ mod health;
 mod metrics;
 mod mutual_tls;
 mod node;
+mod profile;
 mod resources;
 mod rest_fuzz;
 mod settings;
