@@ -1,4 +1,4 @@
-//! What the node spends its processor time on, asked over HTTP.
+//! What the node spends its processor time on, over HTTP: who may ask, one at a time, and what the answer has.
 
 use serde_json::Value;
 
