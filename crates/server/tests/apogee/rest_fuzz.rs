@@ -36,7 +36,7 @@ impl Chance {
     }
 }
 
-/// Takes as many seconds as it is asked for, ten if it is not: another test asks it (`access.rs`).
+/// Takes as many seconds as it is asked for, ten if it is not: another test asks it (`profile.rs`).
 const TAKES_ITS_TIME: [&str; 2] = ["/api/v1/node/profile", "/api/v1/operations/node.profile"];
 
 const TEXTS: [&str; 14] = [
