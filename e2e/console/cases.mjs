@@ -33,21 +33,30 @@ async function poison(group, topic, body) {
 
 const steps = (page) => page.locator('[data-testid="time-line"] [data-step]').evaluateAll((all) => all.map((one) => one.dataset.step));
 
+async function firstVisit(browser) {
+  const { page, done } = await open(browser, OPEN);
+  await settled(page);
+  const facts = await page.evaluate(() => {
+    const all = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource').filter((one) => one.name.includes('/console/'))];
+    return { bytes: all.reduce((sum, one) => sum + one.transferSize, 0), files: all.length, paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime };
+  });
+  await done();
+  return facts;
+}
+
 export const cases = [
   ['the first load is small and quick', async (browser) => {
-    const { page, done } = await open(browser, OPEN);
-    await settled(page);
-    const facts = await page.evaluate(() => {
-      const all = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource').filter((one) => one.name.includes('/console/'))];
-      return { bytes: all.reduce((sum, one) => sum + one.transferSize, 0), files: all.length, paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime };
-    });
-    console.log(`NOTE first load: ${facts.files} files, ${facts.bytes} bytes; first contentful paint after ${Math.round(facts.paint)} ms`);
-    ensure(facts.bytes < FIRST_LOAD_BYTES_MAX, `${facts.bytes} bytes`);
-    ensure(facts.paint < FIRST_PAINT_MS_MAX, `first paint after ${facts.paint} ms`);
+    // Each is a first visit, with nothing kept; the first of them also waits for the browser itself to start.
+    const visits = [];
+    for (let n = 0; n < 5; n++) visits.push(await firstVisit(browser));
+    const paints = visits.map((visit) => Math.round(visit.paint)).sort((a, b) => a - b);
+    const [{ bytes, files }] = visits;
+    console.log(`NOTE first load: ${files} files, ${bytes} bytes; first contentful paint after ${paints.join(', ')} ms`);
+    ensure(bytes < FIRST_LOAD_BYTES_MAX, `${bytes} bytes`);
+    ensure(paints[2] < FIRST_PAINT_MS_MAX, `first paints after ${paints.join(', ')} ms`);
     const again = await fetch(`${OPEN}/console/`);
     ensure(again.headers.get('content-security-policy').includes("default-src 'none'"), 'no policy');
     ensure((await fetch(`${OPEN}/console/`, { headers: { 'if-none-match': again.headers.get('etag') } })).status === 304, 'it is not cached');
-    await done();
   }],
 
   ['a topic is made, sent to and browsed', async (browser) => {
