@@ -63,6 +63,10 @@ func (d *decider) producer(topic string) rmq.Producer {
 	client, err := rmq.NewProducer(config(""), rmq.WithTopics(topic),
 		rmq.WithTransactionChecker(&rmq.TransactionChecker{Check: d.check}))
 	kit.Must(err)
+	// By default it sends again after three seconds, and a disk may stall for longer: then there are two messages.
+	patient, isPatient := client.(interface{ SetRequestTimeout(time.Duration) })
+	kit.That("the client's patience can be set", isPatient)
+	patient.SetRequestTimeout(sendTimeout)
 	kit.Must(client.Start())
 	return client
 }
