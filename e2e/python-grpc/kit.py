@@ -16,6 +16,9 @@ RUN_ID = os.environ["RUN_ID"]
 # `closed`.
 OWN = (os.environ["ACCESS_KEY"], os.environ["SECRET_KEY"]) if "ACCESS_KEY" in os.environ else None
 
+# In seconds; far below what is left of every client's poll, and the machine is busy.
+WAKE_LIMIT = 3
+
 # What the client prints belongs into the log.
 _output, sys.stdout = sys.stdout, sys.stderr
 _names = itertools.count(1)

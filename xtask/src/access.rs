@@ -13,7 +13,7 @@ mod outcomes;
 mod page;
 
 use crate::clients::{ACCESS_GRPC, ACCESS_REMOTING, Client};
-use crate::e2e::{ROOT, run_folder};
+use crate::e2e::{ROOT, memory_folder};
 use crate::operator::Operator;
 use crate::oracle::{ProxyMode, Tuning};
 use crate::process::{Output, Process};
@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     for client in [ACCESS_REMOTING, ACCESS_GRPC] {
         client.install().with_context(|| format!("cannot install {}", client.name))?;
     }
-    let folder = run_folder()?;
+    let folder = memory_folder()?;
     println!("logs are in {}", folder.display());
     let cases = Case::all()?;
     let mut recorded = Outcomes::read()?;

@@ -1,7 +1,7 @@
 //! `cargo xtask console`: the console's page, from its sources to `console/dist`, which the next build of the
 //! engine embeds. `cargo xtask console-test`: what people do in it, in a real browser; pictures of every page
 //! go to `target/console-shots`.
-use crate::e2e::run_folder;
+use crate::e2e::memory_folder;
 use crate::install::{node_packages, once};
 use crate::log_check::unexpected_lines;
 use crate::paths;
@@ -44,7 +44,7 @@ pub(crate) fn test(options: &TestOptions) -> Result<ExitCode> {
     node_packages(&paths::e2e().join("console"))?;
     let browser = browser()?;
     let binary = server_under_test::build(&options.profile)?;
-    let folder = run_folder()?;
+    let folder = memory_folder()?;
     println!("logs are in {}", folder.display());
     let open = node(&binary, Vec::new(), &folder.join("open"))?;
     let guarded = vec![

@@ -9,7 +9,7 @@
 //! ```
 //! Every acknowledged message must be consumed by its group, here or there.
 use crate::clients::{MOVERS, OPERATOR};
-use crate::e2e::run_folder;
+use crate::e2e::memory_folder;
 use crate::movers::{Movers, Setting};
 use crate::operator::Operator;
 use crate::oracle::Tuning;
@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         client.install().with_context(|| format!("cannot install {}", client.name))?;
     }
     let binary = build(&options.profile)?;
-    let folder = run_folder()?;
+    let folder = memory_folder()?;
     println!("logs are in {}", folder.display());
     let (there, here) = (folder.join("there"), folder.join("here"));
     std::fs::create_dir_all(&there)?;

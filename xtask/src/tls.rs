@@ -11,7 +11,7 @@
 //! The gRPC programs play their case of a restart, which sends and receives all the while; instead of a restart the
 //! server gets another certificate.
 use crate::clients::{self, Client, MOVERS, OPERATOR};
-use crate::e2e::run_folder;
+use crate::e2e::memory_folder;
 use crate::movers::{Movers, Setting};
 use crate::operator::Operator;
 use crate::process::{await_true, run_quietly};
@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         client.install().with_context(|| format!("cannot install {}", client.name))?;
     }
     let binary = build(&options.profile)?;
-    let folder = run_folder()?;
+    let folder = memory_folder()?;
     println!("logs are in {}", folder.display());
     remoting(&binary, &folder)?;
     for client in grpc {

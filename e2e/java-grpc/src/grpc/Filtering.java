@@ -19,6 +19,7 @@ import kit.Filters;
 import kit.Harness;
 import kit.Inbox;
 import kit.Letter;
+import kit.Waking;
 import org.apache.rocketmq.client.apis.ClientException;
 import org.apache.rocketmq.client.apis.consumer.ConsumeResult;
 import org.apache.rocketmq.client.apis.consumer.FilterExpression;
@@ -80,12 +81,11 @@ final class Filtering {
                 producer.send(withProperties(topic, "cheap", Map.of("price", "1")).build());
                 inbox.expectSilence(Duration.ofMillis(200));
             }
-            long sent = System.nanoTime();
             producer.send(withProperties(topic, "dear", Map.of("price", "12")).build());
+            Waking waking = Waking.begin();
             inbox.await(2, PATIENCE);
-            long waitedMs = (System.nanoTime() - sent) / 1_000_000;
+            waking.end();
             equal("body", "dear", inbox.letters().get(1).body());
-            that("woken after " + waitedMs + " ms", waitedMs < 1_000);
         }
     }
 
