@@ -1,7 +1,10 @@
 //! What it costs to see everything: server CPU per message with health, events, metrics, console and traces in use,
 //! against the same with all of it off.
 //!
-//! Two servers, a round of each in turn, so that both have the same minutes of the machine. On one of them health is
+//! Two servers side by side, a measurement of each in turn, so that both have the same seconds of the machine; each pair
+//! gives a ratio, and their geometric mean counts. Both are started anew for every few pairs, now the one first, now the
+//! other: two servers that do the same differ by a twentieth for as long as they run, and the one that was started last
+//! needs more than the other more often than not. On one of them health is
 //! looked at, metrics are read and pushed every few seconds, spans are made of every hundredth message, a stream of
 //! events is open, and what the console's overview asks for is asked for. `--against` compares with another program,
 //! which is started as it is by default and left alone: with one from before any of this, what is counted where
@@ -42,11 +45,14 @@ const CASES: [(&str, &[&str]); 4] = [
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Options {
-    /// Rounds of each of the two.
-    #[arg(long, default_value_t = 15)]
+    /// How often both are started.
+    #[arg(long, default_value_t = 24)]
     rounds: u32,
+    /// Measurements of each of the two, of each case, in a round.
+    #[arg(long, default_value_t = 2)]
+    pairs: u32,
     /// Length of each measurement, in seconds.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 1)]
     seconds: u32,
     /// A program to measure instead of the one that is built.
     #[arg(long)]
@@ -54,6 +60,9 @@ pub(crate) struct Options {
     /// Another program to compare with; the same with everything off when left out.
     #[arg(long)]
     against: Option<PathBuf>,
+    /// Both with everything off: tells what the machine and the method make of no difference.
+    #[arg(long, conflicts_with_all = ["against", "strict"])]
+    control: bool,
     /// Fail if anything costs more than a twentieth.
     #[arg(long)]
     strict: bool,
@@ -65,8 +74,11 @@ struct Outcome {
     failed_requests: u64,
 }
 
-/// CPU-seconds per million messages, by case.
-type Costs = [Vec<f64>; CASES.len()];
+/// CPU-seconds per million messages of one pair of measurements.
+struct Pair {
+    off: f64,
+    on: f64,
+}
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let binary = match &options.binary {
@@ -88,31 +100,41 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.against.is_none() {
         off.push(("APOGEE_HEALTH_INTERVAL_MS", "0".to_owned()));
     }
-    let on = vec![
-        flush(),
-        ("APOGEE_TELEMETRY_OTLP_ENDPOINT", format!("http://{}/otlp", collector.address)),
-        ("APOGEE_TELEMETRY_METRICS_INTERVAL_MS", LOOK_EVERY.as_millis().to_string()),
-    ];
+    let on = if options.control {
+        off.clone()
+    } else {
+        vec![
+            flush(),
+            ("APOGEE_TELEMETRY_OTLP_ENDPOINT", format!("http://{}/otlp", collector.address)),
+            ("APOGEE_TELEMETRY_METRICS_INTERVAL_MS", LOOK_EVERY.as_millis().to_string()),
+        ]
+    };
     let mut unseen = ServerUnderTest::apogee(&against, off, &base("off")?)?;
     let mut seen = ServerUnderTest::apogee(&binary, on, &base("on")?)?;
-    let (mut without, mut with) = (Costs::default(), Costs::default());
+    let mut all: [Vec<Pair>; CASES.len()] = Default::default();
     for n in 0..options.rounds {
-        // Now the one goes first, now the other.
         if n % 2 == 0 {
-            round(options, &binary, &mut unseen, false, &mut without)?;
+            unseen.launch()?;
+            seen.launch()?;
+        } else {
+            seen.launch()?;
+            unseen.launch()?;
         }
-        round(options, &binary, &mut seen, true, &mut with)?;
-        if n % 2 == 1 {
-            round(options, &binary, &mut unseen, false, &mut without)?;
+        round(options, &binary, [&unseen, &seen], &mut all)?;
+        for server in [&mut unseen, &mut seen] {
+            server.stop(Stop::Kill)?;
+            std::fs::remove_dir_all(server.store()).context("cannot remove what was stored")?;
         }
     }
-    ensure!(collector.requests() > 0, "nothing was pushed");
+    ensure!(options.control || collector.requests() > 0, "nothing was pushed");
     let mut worst = 0_f64;
-    println!("server CPU-seconds per million messages, medians of {} rounds in turn", options.rounds);
-    for ((name, _), (without, with)) in CASES.iter().zip(without.iter_mut().zip(&mut with)) {
-        let (off, on) = (median_of(without)?, median_of(with)?);
-        println!("{name:<20} off {off:6.2} ({without:.2?})  on {on:6.2} ({with:.2?})  ratio {:.3}", on / off);
-        worst = worst.max(on / off);
+    let pairs = options.rounds * options.pairs;
+    println!(
+        "server CPU-seconds per million messages, medians of {pairs} pairs in turn; geometric means of their"
+    );
+    println!("ratios, each with its standard error");
+    for ((name, _), pairs) in CASES.iter().zip(&all) {
+        worst = worst.max(tell(name, pairs)?);
     }
     println!("{} requests to the collector", collector.requests());
     if options.strict && worst > GOAL {
@@ -121,29 +143,56 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints what the pairs of one case say; the mean of their ratios.
+fn tell(name: &str, pairs: &[Pair]) -> Result<f64> {
+    let off: Vec<f64> = pairs.iter().map(|pair| pair.off).collect();
+    let on: Vec<f64> = pairs.iter().map(|pair| pair.on).collect();
+    let logarithms: Vec<f64> = pairs.iter().map(|pair| (pair.on / pair.off).ln()).collect();
+    let count = logarithms.len() as f64;
+    let mean = logarithms.iter().sum::<f64>() / count;
+    let variance = logarithms.iter().map(|each| (each - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
+    let (ratio, error) = (mean.exp(), (variance / count).sqrt());
+    let (off, on) = (median_of(&off)?, median_of(&on)?);
+    println!("{name:<20} off {off:6.2}  on {on:6.2}  ratio {ratio:.3}, give or take {error:.3}");
+    Ok(ratio)
+}
+
+/// Each case by both servers in turn.
 fn round(
     options: &Options,
     bench: &Path,
-    server: &mut ServerUnderTest,
-    is_seen: bool,
-    costs: &mut Costs,
+    [unseen, seen]: [&ServerUnderTest; 2],
+    all: &mut [Vec<Pair>; CASES.len()],
 ) -> Result<()> {
-    server.launch()?;
-    let http = server.http();
-    let watch = if is_seen { Some(Watch::start(http)) } else { None };
-    for ((name, arguments), costs) in CASES.iter().zip(costs.iter_mut()) {
+    let watch = (!options.control).then(|| Watch::start(seen.http()));
+    for ((name, arguments), pairs) in CASES.iter().zip(all) {
         // The first second is not counted: topics are made, memory is touched.
-        perform(bench, server, arguments, 1)?;
-        let before = cpu_seconds(server)?;
-        let outcome = perform(bench, server, arguments, options.seconds)?;
-        ensure!(outcome.failed_requests == 0 && outcome.sent > 0, "{name}: requests failed");
-        costs.push((cpu_seconds(server)? - before) * 1e6 / outcome.sent as f64);
+        for server in [unseen, seen] {
+            perform(bench, server, arguments, 1)?;
+        }
+        let cost = |server| measure(bench, server, arguments, options.seconds).context(*name);
+        for n in 0..options.pairs {
+            // Now the one goes first, now the other.
+            let (off, on);
+            if n % 2 == 0 {
+                off = cost(unseen)?;
+                on = cost(seen)?;
+            } else {
+                on = cost(seen)?;
+                off = cost(unseen)?;
+            }
+            pairs.push(Pair { off, on });
+        }
     }
-    if let Some(watch) = watch {
-        watch.end()?;
-    }
-    server.stop(Stop::Kill)?;
-    std::fs::remove_dir_all(server.store()).context("cannot remove what was stored")
+    watch.map_or(Ok(()), Watch::end)
+}
+
+/// Server CPU-seconds per million messages.
+fn measure(bench: &Path, server: &ServerUnderTest, arguments: &[&str], seconds: u32) -> Result<f64> {
+    let before = cpu_seconds(server)?;
+    let outcome = perform(bench, server, arguments, seconds)?;
+    ensure!(outcome.failed_requests == 0 && outcome.sent > 0, "requests failed");
+    Ok((cpu_seconds(server)? - before) * 1e6 / outcome.sent as f64)
 }
 
 fn perform(binary: &Path, server: &ServerUnderTest, arguments: &[&str], seconds: u32) -> Result<Outcome> {
