@@ -113,14 +113,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut seen = ServerUnderTest::apogee(&binary, on, &base("on")?)?;
     let mut all: [Vec<Pair>; CASES.len()] = Default::default();
     for n in 0..options.rounds {
-        if n % 2 == 0 {
-            unseen.launch()?;
+        let is_seen_first = n % 2 == 1;
+        if is_seen_first {
             seen.launch()?;
+            unseen.launch()?;
         } else {
-            seen.launch()?;
             unseen.launch()?;
+            seen.launch()?;
         }
-        round(options, &binary, [&unseen, &seen], &mut all)?;
+        round(options, &binary, [&unseen, &seen], is_seen_first, &mut all)?;
         for server in [&mut unseen, &mut seen] {
             server.stop(Stop::Kill)?;
             std::fs::remove_dir_all(server.store()).context("cannot remove what was stored")?;
@@ -162,19 +163,20 @@ fn round(
     options: &Options,
     bench: &Path,
     [unseen, seen]: [&ServerUnderTest; 2],
+    is_seen_first: bool,
     all: &mut [Vec<Pair>; CASES.len()],
 ) -> Result<()> {
     let watch = (!options.control).then(|| Watch::start(seen.http()));
     for ((name, arguments), pairs) in CASES.iter().zip(all) {
         // The first second is not counted: topics are made, memory is touched.
-        for server in [unseen, seen] {
+        for server in if is_seen_first { [seen, unseen] } else { [unseen, seen] } {
             perform(bench, server, arguments, 1)?;
         }
         let cost = |server| measure(bench, server, arguments, options.seconds).context(*name);
         for n in 0..options.pairs {
             // Now the one goes first, now the other.
             let (off, on);
-            if n % 2 == 0 {
+            if (n % 2 == 1) == is_seen_first {
                 off = cost(unseen)?;
                 on = cost(seen)?;
             } else {

@@ -205,12 +205,7 @@ async fn push_spans(mut push: Push, tracer: Arc<Tracer>, mut spans: Receiver<Spa
     let mut batch = Vec::new();
     while !*push.stopped.borrow() {
         tokio::select! {
-            _ = spans.recv_many(&mut batch, max) => {
-                if batch.len() < max {
-                    push.pause(GATHER).await;
-                }
-                fill(&mut batch, &mut spans, max);
-            }
+            _ = spans.recv_many(&mut batch, max) => gather(&mut push, &mut batch, &mut spans, max).await,
             () = push.doors.clock.sleep(SWEEP) => {}
             () = ended(&mut push.stopped) => {}
         }
@@ -222,6 +217,21 @@ async fn push_spans(mut push: Push, tracer: Arc<Tracer>, mut spans: Receiver<Spa
         fill(&mut batch, &mut spans, max);
         if batch.is_empty() || !push_batch(&mut push, &collector, &mut batch).await {
             return;
+        }
+    }
+}
+
+/// Waits for a full batch, but not for long.
+async fn gather(push: &mut Push, batch: &mut Vec<Span>, spans: &mut Receiver<Span>, max: usize) {
+    let mut over = push.doors.clock.sleep(GATHER);
+    while batch.len() < max {
+        let room = max - batch.len();
+        tokio::select! {
+            taken = spans.recv_many(batch, room) => if taken == 0 {
+                return;
+            },
+            () = &mut over => return,
+            () = ended(&mut push.stopped) => return,
         }
     }
 }

@@ -7,7 +7,7 @@ pub const PUSH_ATTEMPTS_MAX: u32 = 5;
 /// Pause before the second attempt; it doubles.
 pub const PUSH_PAUSE: Duration = Duration::from_secs(1);
 /// Spans come together for so long before they are sent, unless there is a full batch before.
-pub const GATHER: Duration = Duration::from_millis(200);
+pub const GATHER: Duration = Duration::from_secs(1);
 /// Deliveries whose time is over are looked for this often.
 pub const SWEEP: Duration = Duration::from_secs(1);
 /// Series in one request: collectors take 4 MiB by default, and a series takes about 200 bytes.

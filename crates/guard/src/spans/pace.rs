@@ -11,6 +11,9 @@ use crate::spans::context::Sampler;
 /// Between two looks at what began.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// By such a part of itself the ratio rises at most.
+const RISE: u64 = 8;
+
 /// The sampler in force.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -45,7 +48,8 @@ impl Pace {
     }
 
     /// Once in a second it counts what began meanwhile: too much lowers the ratio at once, too little raises it, by
-    /// no more than twice, as far as it was asked for.
+    /// no more than an eighth, as far as it was asked for. So a pause of a few seconds between two bursts does not make
+    /// the second one dear.
     pub(super) fn look(&self, now: Duration) {
         let Some(max) = self.traces_per_s_max else { return };
         let passed = {
@@ -62,7 +66,7 @@ impl Pace {
         let allowed = u128::from(max) * passed.as_millis() / 1_000;
         let fits = u128::from(in_force) * allowed / u128::from(begun.max(1));
         let fits = u64::try_from(fits).unwrap_or(u64::MAX);
-        let highest = self.asked.below().min(in_force.saturating_mul(2).max(1));
+        let highest = self.asked.below().min(in_force.saturating_add(in_force / RISE).max(1));
         self.in_force.store(fits.min(highest), Ordering::Relaxed);
     }
 }
@@ -92,10 +96,10 @@ mod tests {
         let pace = Pace::new(0.01, 100, Duration::ZERO);
         let busy = ratios(&pace, 0..5, 100_000);
         assert!(busy.iter().all(|ratio| is_near(*ratio, 0.001)), "{busy:?}");
-        let calm = ratios(&pace, 5..10, 1_000);
-        assert!(is_near(calm[0], 0.002) && is_near(calm[1], 0.004), "{calm:?}");
-        assert!(calm[3..].iter().all(|ratio| is_near(*ratio, 0.01)), "{calm:?}");
-        assert!(ratios(&pace, 10..13, 0).iter().all(|ratio| is_near(*ratio, 0.01)), "nothing comes");
+        let calm = ratios(&pace, 5..30, 1_000);
+        assert!(is_near(calm[0], 0.001_125) && is_near(calm[1], 0.001_266), "{calm:?}");
+        assert!(calm[20..].iter().all(|ratio| is_near(*ratio, 0.01)), "{calm:?}");
+        assert!(ratios(&pace, 30..33, 0).iter().all(|ratio| is_near(*ratio, 0.01)), "nothing comes");
     }
 
     #[test]
