@@ -3,7 +3,7 @@
 //!
 //! Two servers side by side, a measurement of each in turn, so that both have the same seconds of the machine; each pair
 //! gives a ratio, and their geometric mean counts. Both are started anew for every few pairs, now the one first, now the
-//! other: two servers that do the same differ by a twentieth for as long as they run, and the one that was started last
+//! other, and the servers have half of the processors to themselves: two servers that do the same differ by a twentieth for as long as they run, and the one that was started last
 //! needs more than the other more often than not. On one of them health is
 //! looked at, metrics are read and pushed every few seconds, spans are made of every hundredth message, a stream of
 //! events is open, and what the console's overview asks for is asked for. `--against` compares with another program,
@@ -14,6 +14,7 @@ use crate::server_under_test::{self, ServerUnderTest, Stop};
 use crate::versus::procfs::Usage;
 use crate::versus::statistics::median_of;
 use anyhow::{Context, Result, bail, ensure};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Deserialize;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -109,11 +110,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             ("APOGEE_TELEMETRY_METRICS_INTERVAL_MS", LOOK_EVERY.as_millis().to_string()),
         ]
     };
+    let processors = Processors::halves()?;
     let mut unseen = ServerUnderTest::apogee(&against, off, &base("off")?)?;
     let mut seen = ServerUnderTest::apogee(&binary, on, &base("on")?)?;
     let mut all: [Vec<Pair>; CASES.len()] = Default::default();
     for n in 0..options.rounds {
         let is_seen_first = n % 2 == 1;
+        processors.take(Half::Servers)?;
         if is_seen_first {
             seen.launch()?;
             unseen.launch()?;
@@ -121,6 +124,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             unseen.launch()?;
             seen.launch()?;
         }
+        processors.take(Half::Loads)?;
         round(options, &binary, [&unseen, &seen], is_seen_first, &mut all)?;
         for server in [&mut unseen, &mut seen] {
             server.stop(Stop::Kill)?;
@@ -142,6 +146,44 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         bail!("seeing everything costs more than {GOAL} times as much");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+enum Half {
+    Servers,
+    Loads,
+}
+
+/// The machine's processors, for the two sides. Programs run where the thread that starts them does.
+struct Processors {
+    servers: CpuSet,
+    loads: CpuSet,
+}
+
+impl Processors {
+    /// All of them for both sides where there are fewer than four.
+    fn halves() -> Result<Self> {
+        let all = sched_getaffinity(None)?;
+        let allowed: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu)).collect();
+        let set = |cpus: &[usize]| {
+            let mut set = CpuSet::new();
+            cpus.iter().for_each(|cpu| set.set(*cpu));
+            set
+        };
+        if allowed.len() < 4 {
+            return Ok(Self { servers: all, loads: all });
+        }
+        let (servers, loads) = allowed.split_at(allowed.len() / 2);
+        Ok(Self { servers: set(servers), loads: set(loads) })
+    }
+
+    /// What this thread starts from now on runs there.
+    fn take(&self, half: Half) -> Result<()> {
+        let set = match half {
+            Half::Servers => &self.servers,
+            Half::Loads => &self.loads,
+        };
+        Ok(sched_setaffinity(None, set)?)
+    }
 }
 
 /// Prints what the pairs of one case say; the mean of their ratios.

@@ -257,6 +257,29 @@ pub fn get<'a>(encoded: &'a str, key: &str) -> Option<&'a str> {
     }
 }
 
+/// The values of some keys, found in one pass; of equal keys the first counts.
+///
+/// Asked of every message where most have none of the keys: a pair whose key begins otherwise is passed over by one
+/// look for its end.
+#[must_use]
+pub fn get_each<'a, const N: usize>(encoded: &'a str, keys: [&str; N]) -> [Option<&'a str>; N] {
+    let mut found = [None; N];
+    let mut rest = encoded;
+    loop {
+        let begin = rest.as_bytes().first();
+        for (place, key) in found.iter_mut().zip(keys) {
+            if place.is_none()
+                && key.as_bytes().first().is_none_or(|first| Some(first) == begin)
+                && let Some(value) = rest.strip_prefix(key).and_then(|tail| tail.strip_prefix(KEY_END))
+            {
+                *place = value.get(..end_of_pair(value).unwrap_or(value.len()));
+            }
+        }
+        let Some(next) = end_of_pair(rest).and_then(|end| rest.get(end + 1..)) else { return found };
+        rest = next;
+    }
+}
+
 fn end_of_pair(text: &str) -> Option<usize> {
     memchr::memchr(VALUE_END as u8, text.as_bytes())
 }
@@ -293,6 +316,7 @@ mod tests {
         assert_eq!(get(encoded, "last"), Some(""));
         assert_eq!(get(encoded, "b"), None);
         assert_eq!(get(encoded, "a\u{1}1\u{2}ab"), None, "a key ends where its separator stands");
+        assert_eq!(get_each(encoded, ["last", "b", "a", "ab"]), [Some(""), None, Some("1"), Some("2")]);
     }
 
     proptest! {
@@ -302,6 +326,9 @@ mod tests {
             let first = split.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
             prop_assert_eq!(iter(&encoded).collect::<Vec<_>>(), split);
             prop_assert_eq!(get(&encoded, &key), first);
+            if !key.contains([KEY_END, VALUE_END]) {
+                prop_assert_eq!(get_each(&encoded, ["a", &key]), [get(&encoded, "a"), first]);
+            }
         }
 
         #[test]

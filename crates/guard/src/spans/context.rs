@@ -132,35 +132,16 @@ pub(crate) struct Context {
     pub(crate) producer: SpanId,
 }
 
-/// What the properties of a message say, found in one pass.
-#[derive(Default)]
-struct Told<'a> {
-    traceparent: Option<&'a str>,
-    tracestate: Option<&'a str>,
-    /// What 5.x clients have a field of its own for.
-    context: Option<&'a str>,
-    unique_id: Option<&'a str>,
-}
-
 impl Context {
     /// The context of a message by its encoded properties; `None` if it is not sampled.
     pub(crate) fn of(properties: &str, sampler: Sampler) -> Option<Self> {
-        let mut told = Told::default();
-        for (key, value) in keys::iter(properties) {
-            let place = match key {
-                keys::TRACEPARENT => &mut told.traceparent,
-                keys::TRACESTATE => &mut told.tracestate,
-                keys::TRACE_CONTEXT => &mut told.context,
-                keys::UNIQUE_ID => &mut told.unique_id,
-                _ => continue,
-            };
-            // Of equal keys, the first counts.
-            place.get_or_insert(value);
-        }
-        let came = told.traceparent.and_then(Traceparent::parse);
-        if let Some(came) = came.or_else(|| told.context.and_then(Traceparent::parse)) {
-            let seed = mixed(told.unique_id.unwrap_or_default(), u64::from_be_bytes(came.span.0));
-            let state = told.tracestate.filter(|state| state.len() <= TRACE_STATE_BYTES_MAX);
+        // 5.x clients have a field of its own for the third.
+        let wanted = [keys::TRACEPARENT, keys::TRACESTATE, keys::TRACE_CONTEXT, keys::UNIQUE_ID];
+        let [traceparent, tracestate, context, unique_id] = keys::get_each(properties, wanted);
+        let came = traceparent.and_then(Traceparent::parse);
+        if let Some(came) = came.or_else(|| context.and_then(Traceparent::parse)) {
+            let seed = mixed(unique_id.unwrap_or_default(), u64::from_be_bytes(came.span.0));
+            let state = tracestate.filter(|state| state.len() <= TRACE_STATE_BYTES_MAX);
             return came.is_sampled.then(|| Self {
                 trace: came.trace,
                 parent: Some(came.span),
@@ -168,7 +149,7 @@ impl Context {
                 producer: SpanId::of(seed),
             });
         }
-        let low = mixed(told.unique_id?, 0);
+        let low = mixed(unique_id?, 0);
         sampler.takes(low).then(|| {
             let trace = u128::from(finished(low ^ HIGH_HALF)) << 64 | u128::from(low.max(1));
             let producer = SpanId::of(finished(low ^ PRODUCER));
