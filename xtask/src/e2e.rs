@@ -34,7 +34,7 @@ const LANES_MAX: usize = 4;
 const FOLDER: &str = "apogee-e2e-";
 /// The file system in memory that every Linux has; containers may have a very small one.
 const MEMORY: &str = "/dev/shm";
-/// Less room there, and the disk is used. A whole run leaves behind about a tenth.
+/// Less room there, and the disk is used. A run takes far less.
 const MEMORY_BYTES_MIN: u64 = 4 << 30;
 
 /// What the lanes write to, and the programs that none has taken yet.

@@ -3,9 +3,9 @@
 //!
 //! Two servers side by side, a measurement of each in turn, so that both have the same seconds of the machine; each pair
 //! gives a ratio, and their geometric mean counts. Both are started anew for every few pairs, now the one first, now the
-//! other, and the servers have half of the processors to themselves: two servers that do the same differ by a twentieth for as long as they run, and the one that was started last
-//! needs more than the other more often than not. On one of them health is
-//! looked at, metrics are read and pushed every few seconds, spans are made of every hundredth message, a stream of
+//! other, and the servers have half of the processors to themselves: two servers that do the same differ by a twentieth
+//! for as long as they run, and the one that was started last needs more than the other more often than not. On one of
+//! them health is looked at, metrics are read and pushed every few seconds, spans are made of every hundredth message, a stream of
 //! events is open, and what the console's overview asks for is asked for. `--against` compares with another program,
 //! which is started as it is by default and left alone: with one from before any of this, what is counted where
 //! messages pass is told too.

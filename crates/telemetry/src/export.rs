@@ -223,15 +223,13 @@ async fn push_spans(mut push: Push, tracer: Arc<Tracer>, mut spans: Receiver<Spa
 
 /// Waits for a full batch, but not for long.
 async fn gather(push: &mut Push, batch: &mut Vec<Span>, spans: &mut Receiver<Span>, max: usize) {
-    let mut over = push.doors.clock.sleep(GATHER);
+    let mut over = std::pin::pin!(push.pause(GATHER));
     while batch.len() < max {
         let room = max - batch.len();
         tokio::select! {
-            taken = spans.recv_many(batch, room) => if taken == 0 {
-                return;
-            },
-            () = &mut over => return,
-            () = ended(&mut push.stopped) => return,
+            // The tracer, and with it the other end, is there for as long as the export.
+            _ = spans.recv_many(batch, room) => {}
+            _ = &mut over => return,
         }
     }
 }
