@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use base::Doors;
+use futures::future::try_join_all;
 use model::admin::{Empty, LiteNode};
 use remoting::Fields;
 use remoting::client::{Client, Outgoing};
@@ -151,15 +152,16 @@ impl Trial<'_> {
         Sender { doors: self.doors.clone(), clients: clients.to_vec(), in_flight, size, run: self.run }
     }
 
-    /// Connects and has a first message accepted.
+    /// Connects and has a first message accepted on each connection: one that stays silent is closed by
+    /// the server after some seconds, and reading back may use the first alone.
     async fn connect(&self, engine: &mut Engine) -> Result<Vec<Client>> {
         let mut clients = Vec::new();
         for _ in 0..self.common.connections {
             clients.push(engine.connect(&self.doors).await?);
         }
-        let message = Outgoing { body: "first".into(), properties: String::new() };
-        let first = clients.first().context("there is at least one connection")?;
-        first.send(BESIDE, -1, message).await.context("the first message was refused")?;
+        let message = || Outgoing { body: "first".into(), properties: String::new() };
+        let first = try_join_all(clients.iter().map(|client| client.send(BESIDE, -1, message())));
+        first.await.context("the first message was refused")?;
         Ok(clients)
     }
 
