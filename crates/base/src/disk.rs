@@ -10,6 +10,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+
 /// How to open a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
@@ -86,6 +89,12 @@ pub trait DiskFile: Send + Sync {
     fn len(&self) -> io::Result<u64>;
     /// Cuts or (with zeros) grows the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Grows the file with zeros, and has the file system find the blocks for them, so that no later write
+    /// waits for that.
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        self.set_len(len)
+    }
 
     /// As [`Self::read_exact_at`], if that needs no waiting for the device; `false`: it would, or it
     /// cannot be told.
@@ -222,5 +231,13 @@ impl DiskFile for SystemFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
+    }
+
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, len) {
+            // Not every file system can.
+            Err(Errno::OPNOTSUPP) => self.set_len(len),
+            other => Ok(other?),
+        }
     }
 }

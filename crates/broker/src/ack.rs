@@ -86,7 +86,8 @@ impl Broker {
     }
 
     fn check_offset(&self, receipt: &Receipt, item: AckItem) -> Result<AckItem, AckError> {
-        let bounds = self.bounds(item.key.stream)?;
+        // What was delivered was looked at shortly before: its queue's bounds are in memory.
+        let bounds = self.blocking_bounds(item.key.stream)?;
         if item.offset >= bounds.max {
             let (min, max) = (bounds.min.into(), bounds.max.into());
             return Err(AckError::OffsetOutOfRange { offset: receipt.offset, min, max });

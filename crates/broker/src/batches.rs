@@ -84,21 +84,19 @@ pub(crate) fn count_told(batch: NewMessage, count: u16) -> NewMessage {
 pub(crate) const ENTRY_OF_BATCH: u16 = 1 << 15;
 
 impl Broker {
-    /// Visible entries of a stream, one for each message, appended to `out`.
-    pub(crate) fn singles(
+    /// Visible entries of a stream from an offset on, one for each message.
+    pub(crate) async fn singles(
         &self,
         stream: StreamId,
         from: u64,
         max: usize,
-        out: &mut Vec<Entry>,
-    ) -> Result<(), Failed> {
-        let before = out.len();
-        self.entries(stream, from, max, out)?;
-        if out.get(before..).is_some_and(|new| new.iter().any(|entry| entry.flags & ENTRY_BATCH != 0)) {
-            let whole = out.split_off(before);
-            out.extend(whole.iter().flat_map(single_entries).filter(|entry| entry.offset >= from).take(max));
+    ) -> Result<Vec<Entry>, Failed> {
+        let entries = self.entries(stream, from, max).await?;
+        if entries.iter().all(|entry| entry.flags & ENTRY_BATCH == 0) {
+            return Ok(entries);
         }
-        Ok(())
+        let apart = entries.iter().flat_map(single_entries).filter(|entry| entry.offset >= from);
+        Ok(apart.take(max).collect())
     }
 }
 

@@ -328,12 +328,45 @@ impl Broker {
     }
 
     /// What of a stream is visible.
-    pub(crate) fn bounds(&self, stream: StreamId) -> Result<Bounds, Failed> {
+    pub(crate) async fn bounds(&self, stream: StreamId) -> Result<Bounds, Failed> {
+        let committed = self.committed();
+        Ok(self.views.look(move |views| views.bounds(stream, committed)).await?)
+    }
+
+    /// Visible entries of a stream from an offset on.
+    pub(crate) async fn entries(
+        &self,
+        stream: StreamId,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<Entry>, Failed> {
+        let committed = self.committed();
+        let look = move |views: &ViewsReader| {
+            let mut entries = Vec::new();
+            views.read(stream, from, max, committed, &mut entries)?;
+            Ok(entries)
+        };
+        Ok(self.views.look(look).await?)
+    }
+
+    /// Where a time stands in a stream.
+    pub(crate) async fn offset_by_time(
+        &self,
+        stream: StreamId,
+        time_ms: i64,
+        boundary: Boundary,
+    ) -> Result<u64, Failed> {
+        let committed = self.committed();
+        Ok(self.views.look(move |views| views.offset_by_time(stream, time_ms, boundary, committed)).await?)
+    }
+
+    /// As [`Self::bounds`], where memory knows them, or for tables and reports; may block on the disk.
+    pub(crate) fn blocking_bounds(&self, stream: StreamId) -> Result<Bounds, Failed> {
         Ok(self.views.bounds(stream, self.committed())?)
     }
 
-    /// Visible entries of a stream, appended to `out`.
-    pub(crate) fn entries(
+    /// As [`Self::entries`], for tables and reports; may block on the disk.
+    pub(crate) fn blocking_entries(
         &self,
         stream: StreamId,
         from: u64,
@@ -341,16 +374,6 @@ impl Broker {
         out: &mut Vec<Entry>,
     ) -> Result<(), Failed> {
         Ok(self.views.read(stream, from, max, self.committed(), out)?)
-    }
-
-    /// Where a time stands in a stream.
-    pub(crate) fn offset_by_time(
-        &self,
-        stream: StreamId,
-        time_ms: i64,
-        boundary: Boundary,
-    ) -> Result<u64, Failed> {
-        Ok(self.views.offset_by_time(stream, time_ms, boundary, self.committed())?)
     }
 
     /// Waits until something that the waiter wants is committed. `false`: the time is over.

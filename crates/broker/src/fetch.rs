@@ -33,7 +33,7 @@ impl Broker {
         let selector =
             self.selectors.get(&request.filter).map_err(|error| FetchError::Filter(error.to_string()))?;
         let stream = topic.stream(request.queue);
-        if let Some(answer) = self.pending_reset(&request, stream)? {
+        if let Some(answer) = self.pending_reset(&request, stream).await? {
             return Ok(answer);
         }
         let until = self.monotonic_ms() + request.wait_ms.clamp(0, WAIT_MS_MAX);
@@ -78,11 +78,11 @@ impl Broker {
     }
 
     /// A group whose progress was set anew is told so once: its next read is "out of range".
-    fn pending_reset(&self, request: &Fetch, stream: StreamId) -> Result<Option<Fetched>, FetchError> {
+    async fn pending_reset(&self, request: &Fetch, stream: StreamId) -> Result<Option<Fetched>, FetchError> {
         let group = request.group.as_ref().and_then(|name| self.state.group(name));
         let reset = group.and_then(|group| self.resets.take(CursorKey { group_id: group.id, stream }));
         let Some(to) = reset else { return Ok(None) };
-        let bounds = self.bounds(stream)?;
+        let bounds = self.bounds(stream).await?;
         Ok(Some(Fetched {
             outcome: FetchOutcome::OutOfRange,
             messages: Vec::new(),
@@ -99,7 +99,7 @@ impl Broker {
         stream: StreamId,
         selector: &Selector,
     ) -> Result<Fetched, FetchError> {
-        let bounds = self.bounds(stream)?;
+        let bounds = self.bounds(stream).await?;
         let (min, max) = (Offset(bounds.min), Offset(bounds.max));
         let answer = |outcome, next| Fetched { outcome, messages: Vec::new(), next: Offset(next), min, max };
         let asked = from.get();
@@ -145,8 +145,7 @@ impl Broker {
         let most = candidates(found.messages_max, looks);
         // Where the index decides, it is looked at far ahead; else it is as far as messages are.
         let step = if selector.tag_hashes().is_some() { ENTRIES_PER_LOOK } else { most };
-        let mut entries: Vec<Entry> = Vec::new();
-        self.entries(stream, from, step, &mut entries)?;
+        let mut entries = self.entries(stream, from, step).await?;
         if let Some(end) = found.end().filter(|_| !selector.takes_all()) {
             entries.truncate(entries.partition_point(|entry| entry.offset < end));
         }

@@ -162,7 +162,7 @@ impl Broker {
             let some: Vec<_> = some.iter().filter(|(_, key)| wanted(*key)).copied().collect();
             picking.more |= some.len() < all;
             let offsets: Vec<u64> = some.iter().map(|(offset, _)| *offset).collect();
-            let entries = self.entries_at(source.stream, &offsets)?;
+            let entries = self.entries_at(source.stream, &offsets).await?;
             let mut read = entries.iter().zip(self.read_in_order(call, &entries).await?).peekable();
             for (offset, key) in some {
                 let found = read.next_if(|(entry, _)| entry.offset == offset);
@@ -190,12 +190,11 @@ impl Broker {
         mut window: usize,
         picking: &mut Picking,
     ) -> Result<(), ReceiveError> {
-        let min = self.bounds(source.stream)?.min;
+        let min = self.bounds(source.stream).await?.min;
         picking.part.next = picking.part.next.max(min);
         let mut looked = 0;
         while looked < ENTRIES_PER_LOOK {
-            let mut entries: Vec<Entry> = Vec::new();
-            self.singles(source.stream, picking.part.next, ENTRIES_PER_STEP, &mut entries)?;
+            let entries = self.singles(source.stream, picking.part.next, ENTRIES_PER_STEP).await?;
             if entries.is_empty() {
                 return Ok(());
             }

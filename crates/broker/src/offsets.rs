@@ -77,7 +77,7 @@ impl Broker {
         _: &Session,
         request: Seek,
     ) -> Result<Vec<(QueueId, Offset)>, OffsetError> {
-        let SeekTargets { group, topic, targets } = self.seek_targets(&request)?;
+        let SeekTargets { group, topic, targets } = self.seek_targets(&request).await?;
         let answers = targets.iter().map(|(queue, offset)| (*queue, Offset(*offset))).collect();
         let to: Vec<_> = targets.into_iter().map(|(queue, offset)| (topic.stream(queue), offset)).collect();
         for (stream, offset) in &to {
@@ -93,7 +93,7 @@ impl Broker {
     }
 
     /// Where a seek leads in each queue.
-    pub(crate) fn seek_targets(&self, request: &Seek) -> Result<SeekTargets, OffsetError> {
+    pub(crate) async fn seek_targets(&self, request: &Seek) -> Result<SeekTargets, OffsetError> {
         let group = self.group_of(&request.group)?;
         let first = request.queue.unwrap_or(QueueId(0));
         let topic = self.queue_of(&request.topic, first)?;
@@ -101,18 +101,20 @@ impl Broker {
             Some(queue) => queue.get()..queue.get() + 1,
             None => 0..topic.config.queues(),
         };
-        let target = |queue| Ok((queue, self.seek_target(&group, topic.stream(queue), request)?));
-        let targets = queues.map(QueueId).map(target).collect::<Result<_, OffsetError>>()?;
+        let mut targets = Vec::new();
+        for queue in queues.map(QueueId) {
+            targets.push((queue, self.seek_target(&group, topic.stream(queue), request).await?));
+        }
         Ok(SeekTargets { group, topic, targets })
     }
 
-    fn seek_target(
+    async fn seek_target(
         &self,
         group: &Group,
         stream: model::StreamId,
         request: &Seek,
     ) -> Result<u64, OffsetError> {
-        let bounds = self.bounds(stream)?;
+        let bounds = self.bounds(stream).await?;
         match request.to {
             SeekTo::First => Ok(bounds.min),
             SeekTo::Last => Ok(bounds.max),
@@ -123,7 +125,7 @@ impl Broker {
                 max: Offset(bounds.max),
             }),
             SeekTo::Time(time_ms) => {
-                let by_time = self.offset_by_time(stream, time_ms, store::Boundary::Lower)?;
+                let by_time = self.offset_by_time(stream, time_ms, store::Boundary::Lower).await?;
                 let key = CursorKey { group_id: group.id, stream };
                 let now = self.state.cursor(key).map(|cell| cell.cursor.lock().committed());
                 Ok(if request.force { by_time } else { now.map_or(by_time, |now| by_time.min(now)) })
@@ -144,16 +146,16 @@ impl Broker {
                 self.propose(Command::Barrier, 0).await?;
                 match self.state.cursor(CursorKey { group_id: group.id, stream }) {
                     Some(cell) => Ok(OffsetAnswer::Offset(Offset(cell.cursor.lock().committed()))),
-                    None => Ok(OffsetAnswer::None { start_at_zero: self.holds_first_message(stream)? }),
+                    None => Ok(OffsetAnswer::None { start_at_zero: self.holds_first_message(stream).await? }),
                 }
             }
             OffsetQuestion::Min { topic, queue } => {
                 let stream = self.queue_of(&topic, queue)?.stream(queue);
-                Ok(OffsetAnswer::Offset(Offset(self.bounds(stream)?.min)))
+                Ok(OffsetAnswer::Offset(Offset(self.bounds(stream).await?.min)))
             }
             OffsetQuestion::Max { topic, queue } => {
                 let stream = self.queue_of(&topic, queue)?.stream(queue);
-                Ok(OffsetAnswer::Offset(Offset(self.bounds(stream)?.max)))
+                Ok(OffsetAnswer::Offset(Offset(self.bounds(stream).await?.max)))
             }
             OffsetQuestion::ByTime { topic, queue, time_ms, boundary } => {
                 let stream = self.queue_of(&topic, queue)?.stream(queue);
@@ -161,14 +163,13 @@ impl Broker {
                     Boundary::Lower => store::Boundary::Lower,
                     Boundary::Upper => store::Boundary::Upper,
                 };
-                let offset = self.offset_by_time(stream, time_ms, boundary)?;
+                let offset = self.offset_by_time(stream, time_ms, boundary).await?;
                 Ok(OffsetAnswer::Offset(Offset(offset)))
             }
             OffsetQuestion::EarliestTime { topic, queue } => {
                 let stream = self.queue_of(&topic, queue)?.stream(queue);
-                let mut first = Vec::with_capacity(1);
-                let min = self.bounds(stream)?.min;
-                self.entries(stream, min, 1, &mut first)?;
+                let min = self.bounds(stream).await?.min;
+                let first = self.entries(stream, min, 1).await?;
                 let none = OffsetAnswer::None { start_at_zero: false };
                 Ok(first.first().map_or(none, |entry| OffsetAnswer::TimeMs(entry.time_ms)))
             }

@@ -3,6 +3,7 @@
 use model::limits::QUERY_MESSAGES_MAX;
 use model::verbs::{KeyKind, MessageQuery, QueryError};
 use model::{Lsn, Session, StoredMessage, TopicName, properties};
+use store::ViewsReader;
 
 use crate::batches::apart;
 use crate::broker::Broker;
@@ -39,8 +40,7 @@ impl Broker {
             }
             MessageQuery::Offset { topic, queue, offset } => {
                 let found = self.state.topic(&topic).ok_or(QueryError::TopicNotFound(topic))?;
-                let mut entries = Vec::with_capacity(1);
-                self.singles(found.stream(queue), offset.get(), 1, &mut entries)?;
+                let entries = self.singles(found.stream(queue), offset.get(), 1).await?;
                 let mut read = read_entries(&self.log, &self.state, &entries, RetryView::RetryTopic).await;
                 Ok(vec![read.pop().unwrap_or(Err(ResolveError::Gone))?])
             }
@@ -50,7 +50,9 @@ impl Broker {
                     KeyKind::Tag => KeySpace::of(&topic).tag(&key),
                     KeyKind::Key | KeyKind::UniqueId => KeySpace::of(&topic).key(&key),
                 };
-                let found = self.views.lookup_key(hash, begin_ms, end_ms, max, self.committed());
+                let below = self.committed();
+                let look = move |views: &ViewsReader| views.lookup_key(hash, begin_ms, end_ms, max, below);
+                let found = self.views.look(look).await;
                 // The newest that there are, the oldest of them first, as the original answers them.
                 let mut found = found.map_err(Failed::from)?;
                 found.sort_unstable();

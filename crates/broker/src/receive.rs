@@ -241,7 +241,7 @@ impl Broker {
             return Ok(());
         }
         if call.order.is_some() {
-            call.sources.extend(self.old_retries(call)?);
+            call.sources.extend(self.old_retries(call).await?);
             return Ok(());
         }
         let name = TopicName::receive_retry_of(&call.group.config.name, &call.request.topic);
@@ -259,13 +259,13 @@ impl Broker {
 
     /// What a group that is ordered now was to get again before it was: in order, retries come from
     /// the queue itself.
-    fn old_retries(&self, call: &Call<'_>) -> Result<Option<Source>, ReceiveError> {
+    async fn old_retries(&self, call: &Call<'_>) -> Result<Option<Source>, ReceiveError> {
         let name = TopicName::receive_retry_of(&call.group.config.name, &call.request.topic);
         let Some(topic) = self.state.topic(&name) else { return Ok(None) };
         let stream = topic.stream(QueueId(0));
         let cell = self.state.cursor(CursorKey { group_id: call.group.id, stream });
         let first = cell.map_or(0, |cell| cell.cursor.lock().committed());
-        let is_empty = first >= self.bounds(stream)?.max;
+        let is_empty = first >= self.bounds(stream).await?.max;
         Ok((!is_empty).then_some(Source { topic, queue: QueueId(0), stream }))
     }
 
@@ -326,31 +326,30 @@ impl Broker {
             return Ok(cell);
         }
         let start = if source.topic.config.name.is_retry() { StartFrom::First } else { call.request.start };
-        let offset = self.start_offset(source.stream, start)?;
+        let offset = self.start_offset(source.stream, start).await?;
         self.propose(Command::StartCursor { key, offset }, 32).await?;
         self.state.cursor(key).ok_or_else(|| ReceiveError::TopicNotFound(call.request.topic.clone()))
     }
 
     /// Where a group without progress starts.
-    pub(crate) fn start_offset(&self, stream: StreamId, start: StartFrom) -> Result<u64, Failed> {
-        let bounds = self.bounds(stream)?;
+    pub(crate) async fn start_offset(&self, stream: StreamId, start: StartFrom) -> Result<u64, Failed> {
+        let bounds = self.bounds(stream).await?;
         match start {
             StartFrom::First => Ok(bounds.min),
-            StartFrom::Time(time_ms) => self.offset_by_time(stream, time_ms, Boundary::Lower),
-            StartFrom::Last if self.holds_first_message(stream)? => Ok(0),
+            StartFrom::Time(time_ms) => self.offset_by_time(stream, time_ms, Boundary::Lower).await,
+            StartFrom::Last if self.holds_first_message(stream).await? => Ok(0),
             StartFrom::Last => Ok(bounds.max),
         }
     }
 
     /// The queue is young: it has its very first message yet, not far from the end of the log (or
     /// none at all). RocketMQ starts new groups of such a queue at 0 even when they ask for the end.
-    pub(crate) fn holds_first_message(&self, stream: StreamId) -> Result<bool, Failed> {
-        let bounds = self.bounds(stream)?;
+    pub(crate) async fn holds_first_message(&self, stream: StreamId) -> Result<bool, Failed> {
+        let bounds = self.bounds(stream).await?;
         if bounds.min > 0 || bounds.max == 0 {
             return Ok(bounds.max == 0);
         }
-        let mut first: Vec<Entry> = Vec::with_capacity(1);
-        self.entries(stream, 0, 1, &mut first)?;
+        let first = self.entries(stream, 0, 1).await?;
         let end = self.log.end().get();
         Ok(first.first().is_some_and(|entry| end.saturating_sub(entry.lsn.get()) <= YOUNG_QUEUE_BYTES))
     }
@@ -383,16 +382,16 @@ impl Broker {
             let room = IN_FLIGHT_PER_QUEUE_MAX.saturating_sub(cursor.in_flight.len());
             (cursor.next, room, cursor.behind(self.now_ms(), left))
         };
-        let mut entries = self.entries_at(source.stream, &behind)?;
+        let mut entries = self.entries_at(source.stream, &behind).await?;
         let repeated = entries.len();
-        let bounds = self.bounds(source.stream)?;
+        let bounds = self.bounds(source.stream).await?;
         let from = expected.max(bounds.min);
         let want = left.min(room);
         let plain = call.selector.takes_all();
         let mut next = from;
         if repeated < want {
             let step = if plain { want - repeated } else { ENTRIES_PER_LOOK };
-            self.singles(source.stream, from, step, &mut entries)?;
+            entries.extend(self.singles(source.stream, from, step).await?);
             if let Some(last) = entries.get(repeated..).and_then(<[Entry]>::last) {
                 next = last.offset + u64::from(last.count.max(1));
             }
@@ -416,14 +415,11 @@ impl Broker {
     }
 
     /// The entries at these offsets, as far as they are stored.
-    pub(crate) fn entries_at(&self, stream: StreamId, offsets: &[u64]) -> Result<Vec<Entry>, Failed> {
+    pub(crate) async fn entries_at(&self, stream: StreamId, offsets: &[u64]) -> Result<Vec<Entry>, Failed> {
         let mut entries: Vec<Entry> = Vec::with_capacity(offsets.len());
         for offset in offsets {
-            let before = entries.len();
-            self.singles(stream, *offset, 1, &mut entries)?;
-            if entries.last().is_some_and(|entry| entry.offset != *offset) {
-                entries.truncate(before);
-            }
+            let found = self.singles(stream, *offset, 1).await?;
+            entries.extend(found.into_iter().filter(|entry| entry.offset == *offset));
         }
         Ok(entries)
     }
@@ -484,7 +480,7 @@ impl Broker {
         unfinished.void = delivered.accepted.contains(&false);
         for (choice, accepted) in choices.into_iter().zip(&delivered.accepted) {
             if *accepted {
-                let bounds = self.bounds(choice.source.stream)?;
+                let bounds = self.bounds(choice.source.stream).await?;
                 received.rest += bounds.max.saturating_sub(choice.part.next);
                 unfinished.behind |= bounds.max > choice.part.next;
                 deliver(call, choice, delivered.nonce, delivered.delivered_ms, &mut received.deliveries);

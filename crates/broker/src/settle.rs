@@ -96,8 +96,7 @@ impl Broker {
     async fn dead_letter(&self, session: &Session, receipt: Receipt) -> Result<(), SettleError> {
         let group = self.group_to_settle(&receipt.group)?;
         let item = self.item_of(&receipt).map_err(|error| SettleError::Illegal(error.to_string()))?;
-        let mut entries = Vec::with_capacity(1);
-        self.singles(item.key.stream, item.offset, 1, &mut entries)?;
+        let entries = self.singles(item.key.stream, item.offset, 1).await?;
         if entries.first().is_none_or(|entry| entry.offset != item.offset) {
             return Err(SettleError::MessageNotFound);
         }

@@ -12,7 +12,7 @@ use base::Doors;
 use model::{Epoch, Lsn};
 use parking_lot::Mutex;
 use store::{
-    CheckpointDone, DiskState, Flusher, FrameBuilder, LogError, LogReader, MergeDone, Prepared,
+    CheckpointDone, DiskState, Flusher, FrameBuilder, LogError, LogReader, MergeDone, Preparation, Prepared,
     RecoveryReport, Repair, Store, StoreConfig, ViewsReader,
 };
 use tokio::sync::oneshot;
@@ -467,9 +467,12 @@ impl<M: Machine> Group<M> {
     }
 
     fn prepare_segment(&mut self) {
-        if self.config.flush == Flush::Sync
-            && self.prepare.is_none()
-            && let Some(job) = self.store.log.prepare_begin()
+        let preparation = match self.config.flush {
+            Flush::Sync => Preparation::Flushes,
+            Flush::Async => Preparation::Writes,
+        };
+        if self.prepare.is_none()
+            && let Some(job) = self.store.log.prepare_begin(preparation)
         {
             self.prepare = self.in_background("prepare", move || Background::Prepare(job.run()));
         }

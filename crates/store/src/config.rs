@@ -34,8 +34,9 @@ pub struct StoreConfig {
     /// Trimmed segments are reused by renaming them, which makes a synchronous flush cheaper.
     /// Switch off where flushing is asynchronous.
     pub recycle_segments: bool,
-    /// With `flush = "sync"` the next segment is filled with zeros ahead, so that a flush need not change the
-    /// file: it takes half the time. Costs a segment's space, and each byte of the log is written twice.
+    /// The next segment is prepared ahead, at the cost of a segment's space. With `flush = "sync"` it is filled with
+    /// zeros, so that a flush need not change the file: it takes half the time, but each byte of the log is
+    /// written twice. With `flush = "async"` its space is reserved, so that no write waits for the file system to find some.
     pub prepare_segments: bool,
     /// Streams without recent entries whose end is remembered in memory (64 bytes each).
     /// At most its share of `runtime.memory_budget_bytes`.

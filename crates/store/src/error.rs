@@ -44,6 +44,8 @@ pub enum ReadError {
         "damaged data at {place}: {what}; run a verification, and restore this replica from a peer or a backup"
     )]
     Corrupt { place: String, what: &'static str },
+    #[error("the data must be read from the disk, which the caller would not wait for")]
+    NotAtHand,
     #[error("reading failed: {0}")]
     Io(IoFault),
 }

@@ -21,6 +21,7 @@ pub mod error;
 pub mod limits;
 pub mod log;
 pub mod metrics;
+mod patience;
 mod state_file;
 pub mod store;
 #[cfg(test)]
@@ -34,7 +35,7 @@ pub use config::StoreConfig;
 pub use error::{IoFault, JobError, LogError, OpenError, ReadError, ReplayError};
 pub use log::builder::{FrameBuilder, Placed};
 pub use log::frame::{FRAME_HEADER_BYTES, FrameHeader, RECORD_HEADER_BYTES, RecordRef};
-pub use log::prepare::{PrepareJob, Prepared};
+pub use log::prepare::{Preparation, PrepareJob, Prepared};
 pub use log::reader::LogReader;
 pub use log::recover::LogRecovery;
 pub use log::shared::Record;

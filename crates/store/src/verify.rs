@@ -17,6 +17,7 @@ use crate::log::recover::{check_chain, trimmed_before};
 use crate::log::scan::{FrameAt, SegmentScan};
 use crate::log::segments::{parse_segment_name, segment_name};
 use crate::log::tail::Chain;
+use crate::patience::Patience;
 use crate::views::entry::Entry;
 use crate::views::key_file::{KeyFile, KeyFileMeta};
 use crate::views::manifest::{self, Manifest};
@@ -223,7 +224,7 @@ fn check_streams(
         }
         before = Some((record.stream, record.first_offset));
         entries.clear();
-        if let Err(error) = run.chunk(&record, &mut entries) {
+        if let Err(error) = run.chunk(&record, &mut entries, Patience::Wait) {
             report.problem(format_args!("stream {}: {error}", record.stream));
             continue;
         }

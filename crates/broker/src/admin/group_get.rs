@@ -46,7 +46,7 @@ fn progress(
     queue: QueueId,
 ) -> Result<QueueProgress, Failed> {
     let stream = topic.stream(queue);
-    let bounds = broker.bounds(stream)?;
+    let bounds = broker.blocking_bounds(stream)?;
     let cell = broker.state.cursor(CursorKey { group_id: group.id, stream });
     let (next_offset, committed_offset, in_flight, waiting) =
         cell.map_or((bounds.min, bounds.min, 0, 0), |cell| {

@@ -92,7 +92,7 @@ fn sums(broker: &Broker) -> Result<HashMap<u32, Sums>, Failed> {
     for key in broker.state.cursor_keys() {
         let Some((topic, _)) = broker.state.queue_of(key.stream) else { continue };
         let Some(cell) = broker.state.cursor(key) else { continue };
-        let bounds = broker.bounds(key.stream)?;
+        let bounds = broker.blocking_bounds(key.stream)?;
         let (next, committed, in_flight, waiting) = {
             let cursor = cell.cursor.lock();
             (cursor.next, cursor.committed(), cursor.in_flight.len() as u64, cursor.waiting.len() as u64)
@@ -121,7 +121,7 @@ fn row(broker: &Broker, one: &Counted) -> Result<GroupRow, Failed> {
     let mut oldest_ms = i64::MAX;
     for (stream, offset) in &one.sums.behind {
         let mut first = Vec::with_capacity(1);
-        broker.entries(*stream, *offset, 1, &mut first)?;
+        broker.blocking_entries(*stream, *offset, 1, &mut first)?;
         oldest_ms = first.first().map_or(oldest_ms, |entry| oldest_ms.min(entry.time_ms));
     }
     Ok(GroupRow {

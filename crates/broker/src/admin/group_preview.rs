@@ -18,11 +18,11 @@ impl Run for GroupPreview {
     ) -> Result<Vec<QueueMove>, AdminError> {
         let GroupResetRequest { group: name, topic: topic_name, queue, to, force } = request;
         let seek = Seek { group: name, topic: topic_name, queue: queue.map(QueueId), to: to.into(), force };
-        let SeekTargets { group, topic, targets } = broker.seek_targets(&seek).map_err(refused)?;
+        let SeekTargets { group, topic, targets } = broker.seek_targets(&seek).await.map_err(refused)?;
         let mut moves = Vec::with_capacity(targets.len());
         for (queue, to) in targets {
             let stream = topic.stream(queue);
-            let bounds = broker.bounds(stream)?;
+            let bounds = broker.blocking_bounds(stream)?;
             let cell = broker.state.cursor(CursorKey { group_id: group.id, stream });
             let now = cell.map(|cell| {
                 let cursor = cell.cursor.lock();

@@ -57,9 +57,9 @@ impl Run for MessageBrowse {
         let selector =
             broker.selectors.get(&filter).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let walk = Walk { broker, topic, selector, limit, is_backwards: request.backwards };
-        let mut lanes = walk.lanes(&request)?;
+        let mut lanes = walk.lanes(&request).await?;
         for lane in &mut lanes {
-            walk.look(lane)?;
+            walk.look(lane).await?;
         }
         walk.page(&request, lanes).await
     }
@@ -105,7 +105,7 @@ async fn by_key(
 }
 
 impl Walk<'_> {
-    fn lanes(&self, request: &MessageBrowseRequest) -> Result<Vec<Lane>, AdminError> {
+    async fn lanes(&self, request: &MessageBrowseRequest) -> Result<Vec<Lane>, AdminError> {
         let queues = self.topic.config.queues();
         let chosen = match request.queue {
             Some(queue) if queue >= queues => {
@@ -117,16 +117,22 @@ impl Walk<'_> {
             Some(queue) => queue..queue + 1,
             None => 0..queues,
         };
-        chosen.map(|queue| Ok(self.lane(QueueId(queue), request)?)).collect()
+        let mut lanes = Vec::new();
+        for queue in chosen {
+            lanes.push(self.lane(QueueId(queue), request).await?);
+        }
+        Ok(lanes)
     }
 
-    fn lane(&self, queue: QueueId, request: &MessageBrowseRequest) -> Result<Lane, Failed> {
+    async fn lane(&self, queue: QueueId, request: &MessageBrowseRequest) -> Result<Lane, Failed> {
         let stream = self.topic.stream(queue);
-        let bounds = self.broker.bounds(stream)?;
+        let bounds = self.broker.bounds(stream).await?;
         let asked = request.positions.iter().find(|position| position.queue == queue.get());
         let from = match (asked, request.time_ms) {
             (Some(position), _) => position.offset,
-            (None, Some(time_ms)) => self.broker.offset_by_time(stream, time_ms, store::Boundary::Lower)?,
+            (None, Some(time_ms)) => {
+                self.broker.offset_by_time(stream, time_ms, store::Boundary::Lower).await?
+            }
             (None, None) if self.is_backwards => bounds.max,
             (None, None) => bounds.min,
         };
@@ -135,18 +141,18 @@ impl Walk<'_> {
     }
 
     /// Gathers entries that may match, as many as a page could need of this queue.
-    fn look(&self, lane: &mut Lane) -> Result<(), Failed> {
+    async fn look(&self, lane: &mut Lane) -> Result<(), Failed> {
         let stream = self.topic.stream(lane.queue);
         for _ in 0..BROWSE_LOOKS_MAX {
-            let mut entries = Vec::new();
+            let mut entries;
             if self.is_backwards {
                 let start = lane.looked.saturating_sub(ENTRIES_PER_LOOK as u64).max(lane.bounds.min);
-                self.broker.singles(stream, start, ENTRIES_PER_LOOK, &mut entries)?;
+                entries = self.broker.singles(stream, start, ENTRIES_PER_LOOK).await?;
                 entries.retain(|entry| (start..lane.looked).contains(&entry.offset));
                 entries.reverse();
                 lane.looked = start;
             } else {
-                self.broker.singles(stream, lane.looked, ENTRIES_PER_LOOK, &mut entries)?;
+                entries = self.broker.singles(stream, lane.looked, ENTRIES_PER_LOOK).await?;
                 lane.looked = entries.last().map_or(lane.bounds.max, Entry::next_offset);
             }
             lane.entries.extend(entries.iter().filter(|entry| self.selector.wants_tag(entry.tag)));

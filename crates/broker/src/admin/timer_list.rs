@@ -79,7 +79,7 @@ impl Walk<'_> {
         let stream = streams::of_due_minute(minute);
         loop {
             let mut entries = Vec::new();
-            self.broker.entries(stream, from, ENTRIES_AT_ONCE, &mut entries)?;
+            self.broker.blocking_entries(stream, from, ENTRIES_AT_ONCE, &mut entries)?;
             if entries.is_empty() {
                 return Ok(None);
             }
@@ -107,7 +107,12 @@ impl Walk<'_> {
         }
         loop {
             let mut entries = Vec::new();
-            self.broker.entries(streams::of_due_minute(minute), from, ENTRIES_AT_ONCE, &mut entries)?;
+            self.broker.blocking_entries(
+                streams::of_due_minute(minute),
+                from,
+                ENTRIES_AT_ONCE,
+                &mut entries,
+            )?;
             let Some(last) = entries.last() else { return Ok(cancelled) };
             from = last.next_offset();
             for entry in &entries {

@@ -37,7 +37,7 @@ pub(super) fn groups_of(broker: &Broker, topic: &Arc<Topic>) -> Vec<GroupName> {
 impl Broker {
     fn queue_state(&self, topic: &Topic, queue: QueueId) -> Result<QueueState, Failed> {
         let stream = topic.stream(queue);
-        let bounds = self.bounds(stream)?;
+        let bounds = self.blocking_bounds(stream)?;
         let last_stored_ms = self.last_stored_ms(stream, bounds.max)?;
         Ok(QueueState { queue: queue.get(), min_offset: bounds.min, max_offset: bounds.max, last_stored_ms })
     }
@@ -46,7 +46,7 @@ impl Broker {
     pub(super) fn last_stored_ms(&self, stream: StreamId, max: u64) -> Result<i64, Failed> {
         let mut last = Vec::with_capacity(1);
         if let Some(offset) = max.checked_sub(1) {
-            self.entries(stream, offset, 1, &mut last)?;
+            self.blocking_entries(stream, offset, 1, &mut last)?;
         }
         Ok(last.first().map_or(0, |entry: &store::Entry| entry.time_ms))
     }

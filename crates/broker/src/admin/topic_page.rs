@@ -89,7 +89,7 @@ pub(super) fn held(broker: &Broker, topic: &Topic, with_time: bool) -> Result<(u
     let (mut messages, mut last) = (0, 0);
     for queue in 0..topic.config.queues() {
         let stream = topic.stream(QueueId(queue));
-        let bounds = broker.bounds(stream)?;
+        let bounds = broker.blocking_bounds(stream)?;
         messages += bounds.max - bounds.min;
         if with_time && bounds.max > bounds.min {
             last = last.max(broker.last_stored_ms(stream, bounds.max)?);

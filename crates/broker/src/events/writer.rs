@@ -84,12 +84,9 @@ async fn read_back(broker: &Weak<Broker>) {
     let Some(broker) = broker.upgrade() else { return };
     let Some(topic) = TopicName::new(TOPIC).ok().and_then(|name| broker.state.topic(&name)) else { return };
     let stream = topic.stream(QueueId(0));
-    let Ok(bounds) = broker.bounds(stream) else { return };
+    let Ok(bounds) = broker.bounds(stream).await else { return };
     let from = bounds.min.max(bounds.max.saturating_sub(EVENTS_KEPT_MAX as u64));
-    let mut entries = Vec::new();
-    if broker.entries(stream, from, EVENTS_KEPT_MAX, &mut entries).is_err() {
-        return;
-    }
+    let Ok(entries) = broker.entries(stream, from, EVENTS_KEPT_MAX).await else { return };
     let read = read_entries(&broker.log, &broker.state, &entries, RetryView::Original).await;
     let events = read.into_iter().flatten();
     let events = events.filter_map(|message| serde_json::from_slice(&message.body()).ok()).collect();

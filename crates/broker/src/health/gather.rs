@@ -121,7 +121,7 @@ impl Broker {
 
     /// Where a queue ends; 0 if that cannot be told.
     pub(crate) fn end_of(&self, topic: &Topic, queue: QueueId) -> u64 {
-        self.bounds(topic.stream(queue)).map_or(0, |bounds| bounds.max)
+        self.blocking_bounds(topic.stream(queue)).map_or(0, |bounds| bounds.max)
     }
 
     fn gather_progress(
@@ -185,7 +185,7 @@ impl Broker {
     pub(crate) fn place(&self, group: &Group, topic: &Topic, queue: QueueId) -> Option<Place> {
         let stream = topic.stream(queue);
         let key = CursorKey { group_id: group.id, stream };
-        let bounds = self.bounds(stream).ok()?;
+        let bounds = self.blocking_bounds(stream).ok()?;
         let pulled = self.pulled.get(key);
         let mut place =
             Place { max: bounds.max, session: pulled.map(|noted| noted.session), ..Place::default() };
@@ -231,7 +231,7 @@ impl Broker {
     /// When the message at an offset, or the first one after it, was stored.
     pub(crate) fn stored_ms(&self, topic: &Topic, queue: QueueId, offset: u64) -> Option<i64> {
         let mut first = Vec::with_capacity(1);
-        self.entries(topic.stream(queue), offset, 1, &mut first).ok()?;
+        self.blocking_entries(topic.stream(queue), offset, 1, &mut first).ok()?;
         first.first().map(|entry| entry.time_ms)
     }
 

@@ -110,7 +110,7 @@ impl Broker {
 
     /// `None`: it does not exist, or nothing of it is visible yet.
     fn lite_state(&self, stream: StreamId, lite_topic: String) -> Result<Option<LiteTopicState>, AdminError> {
-        let bounds = self.bounds(stream)?;
+        let bounds = self.blocking_bounds(stream)?;
         if bounds.max == 0 {
             return Ok(None);
         }
@@ -135,7 +135,7 @@ impl Broker {
     pub(crate) async fn delete_lite(&self, request: &LiteTopicRequest) -> Result<(), AdminError> {
         let parent = self.lite_parent(&request.topic)?;
         let stream = stream_of(&parent, &request.lite_topic)?;
-        if self.bounds(stream)?.max == 0 {
+        if self.blocking_bounds(stream)?.max == 0 {
             return Err(AdminError::NotFound(format!("lite topic {}", request.lite_topic)));
         }
         let ended = self.end_lite(parent.id, vec![stream], None).await.map_err(AdminError::Unavailable);
@@ -292,7 +292,7 @@ impl Broker {
 
     /// `None`: the lite topic does not exist, or the group has not begun in it.
     fn behind(&self, group: &Group, stream: StreamId) -> Result<Option<Behind>, AdminError> {
-        let max = self.bounds(stream)?.max;
+        let max = self.blocking_bounds(stream)?.max;
         let key = CursorKey { group_id: group.id, stream };
         let committed = match self.state.cursor(key) {
             Some(cell) => Some(cell.cursor.lock().committed()),
@@ -305,7 +305,7 @@ impl Broker {
 
     fn stored_at(&self, stream: StreamId, offset: u64) -> Result<i64, AdminError> {
         let mut found = Vec::with_capacity(1);
-        self.entries(stream, offset, 1, &mut found)?;
+        self.blocking_entries(stream, offset, 1, &mut found)?;
         Ok(found.first().map_or(0, |entry: &store::Entry| entry.time_ms))
     }
 }

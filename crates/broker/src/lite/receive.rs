@@ -206,7 +206,7 @@ impl Broker {
     /// thread does that if something is handed out.
     async fn place_in_lite(&self, call: &Call<'_>, stream: StreamId) -> Result<Place, ReceiveError> {
         let key = CursorKey { group_id: call.group.id, stream };
-        let max = self.bounds(stream)?.max;
+        let max = self.bounds(stream).await?.max;
         if max == 0 {
             return Ok(Place::Nothing);
         }
@@ -217,7 +217,7 @@ impl Broker {
             Some(cursor) if cursor.next >= max => Ok(Place::Nothing),
             Some(cursor) => Ok(Place::At(detached(cursor))),
             None => {
-                let offset = self.start_offset(stream, StartFrom::Last)?;
+                let offset = self.start_offset(stream, StartFrom::Last).await?;
                 self.propose(Command::StartCursor { key, offset }, 32).await?;
                 Ok(self.state.cursor(key).map_or(Place::Nothing, Place::At))
             }

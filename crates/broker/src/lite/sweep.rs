@@ -117,10 +117,10 @@ impl Broker {
 
     /// Store time of the newest visible message of a stream.
     pub(super) fn last_stored_in(&self, stream: StreamId) -> Result<Option<i64>, Failed> {
-        let bounds = self.bounds(stream)?;
+        let bounds = self.blocking_bounds(stream)?;
         let mut last = Vec::with_capacity(1);
         if let Some(offset) = bounds.max.checked_sub(1) {
-            self.entries(stream, offset, 1, &mut last)?;
+            self.blocking_entries(stream, offset, 1, &mut last)?;
         }
         Ok(last.first().map(|entry: &store::Entry| entry.time_ms))
     }

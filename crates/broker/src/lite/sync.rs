@@ -73,7 +73,7 @@ impl Broker {
             self.lite.enter(&caller, self.now_ms());
             return Ok(());
         }
-        let wishes = self.wishes(&sync, &parent)?;
+        let wishes = self.wishes(&sync, &parent).await?;
         let limits =
             Limits { client: group.config.lite_client_quota(), node: self.live().lite_subscriptions_max };
         let now_ms = self.now_ms();
@@ -125,17 +125,18 @@ impl Broker {
         Ok((group, parent))
     }
 
-    fn wishes<'a>(&self, sync: &'a LiteSync, parent: &Topic) -> Result<Vec<Wish<'a>>, LiteError> {
+    async fn wishes<'a>(&self, sync: &'a LiteSync, parent: &Topic) -> Result<Vec<Wish<'a>>, LiteError> {
         if sync.lite_topics.len() > LITE_NAMES_PER_SYNC_MAX {
             return Err(LiteError::Quota { max: LITE_NAMES_PER_SYNC_MAX, of: "of one request" });
         }
-        let wish = |name: &'a String| {
+        let mut wishes = Vec::with_capacity(sync.lite_topics.len());
+        for name in &sync.lite_topics {
             check_lite_topic(name).map_err(|error| LiteError::Illegal(error.to_string()))?;
             let stream = streams::of_lite(parent.id, name);
-            let exists = self.bounds(stream)?.max > 0;
-            Ok(Wish { stream, name, exists })
-        };
-        sync.lite_topics.iter().map(wish).collect()
+            let exists = self.bounds(stream).await?.max > 0;
+            wishes.push(Wish { stream, name, exists });
+        }
+        Ok(wishes)
     }
 
     /// Sets progress anew where the request or the group's settings say so.
@@ -145,7 +146,7 @@ impl Broker {
         if sync.action == LiteAction::Add {
             let took_over = !synced.taken.is_empty();
             for stream in &synced.added {
-                let bounds = self.bounds(*stream)?;
+                let bounds = self.bounds(*stream).await?;
                 if bounds.max == 0 {
                     continue;
                 }
@@ -158,7 +159,7 @@ impl Broker {
                     LiteStart::Offset(offset) => Some(offset.clamp(bounds.min, bounds.max)),
                     LiteStart::Tail(count) => Some(bounds.max.saturating_sub(count).max(bounds.min)),
                     LiteStart::Time(time_ms) => {
-                        Some(self.offset_by_time(*stream, time_ms, Boundary::Lower)?)
+                        Some(self.offset_by_time(*stream, time_ms, Boundary::Lower).await?)
                     }
                 };
                 to.extend(target.map(|target| (*stream, target)));
@@ -166,7 +167,7 @@ impl Broker {
         }
         if config.lite_flag(ATTRIBUTE_RESET_UNSUBSCRIBE) && sync.action == LiteAction::Remove {
             for stream in &synced.removed {
-                let bounds = self.bounds(*stream)?;
+                let bounds = self.bounds(*stream).await?;
                 to.extend((bounds.max > 0).then_some((*stream, bounds.min)));
             }
         }

@@ -1,10 +1,13 @@
 //! Prepares the next segment while the log goes on: a file of zeros, as long as a segment and durable.
 //!
-//! A flush after a write into such a file makes the device write and no more. A file that grows with each
+//! **Written** zeros are for logs whose answers wait for a flush. A flush after a write into such a file makes the device write and no more. A file that grows with each
 //! write has a new length and new blocks, so that each flush also writes the file system's journal and
 //! waits for the thread that does so: twice as long at the median, and far longer where others use the
 //! journal too. Space that is only reserved (`fallocate`) does not help: its blocks are marked as
 //! written by the first write to each, in the journal.
+//!
+//! **Reserved** space is for logs whose answers do not. There the write must not wait, and one that grows a file
+//! waits while the flush of what came before it looks for free blocks: for hundreds of milliseconds on a busy disk.
 //!
 //! ```text
 //! prepare_begin -> PrepareJob::run (any thread) -> prepare_finish -> the next roll takes the file
@@ -16,7 +19,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base::OpenMode;
+use base::{DiskFile, OpenMode};
 use model::Lsn;
 
 use super::Log;
@@ -26,6 +29,15 @@ use crate::error::{IoFault, LogError};
 use crate::limits::{
     PREPARE_AFTER_BYTES, PREPARE_BYTES_MIN, PREPARE_PAUSE_MAX, PREPARE_ROOM_SEGMENTS, SCAN_BYTES,
 };
+
+/// What a segment is prepared for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preparation {
+    /// Flushes that answers wait for: zeros are written.
+    Flushes,
+    /// Writes that answers wait for: space is reserved.
+    Writes,
+}
 
 /// What the log's owner knows of the next segment.
 #[derive(Default)]
@@ -79,6 +91,7 @@ pub struct PrepareJob {
     shared: Arc<LogShared>,
     name: String,
     bytes: u64,
+    preparation: Preparation,
     is_cancelled: Arc<AtomicBool>,
 }
 
@@ -115,6 +128,24 @@ impl PrepareJob {
         let path = dir.join(&self.name);
         let mode = if disk.exists(&path) { OpenMode::ReadWrite } else { OpenMode::CreateNew };
         let file = disk.open(&path, mode)?;
+        let is_whole = match self.preparation {
+            Preparation::Flushes => self.write_zeros(&*file)?,
+            Preparation::Writes => {
+                // What a recycled file has from before stays: it is behind the end of the log.
+                file.reserve(self.bytes)?;
+                true
+            }
+        };
+        if is_whole {
+            file.set_len(self.bytes)?;
+            file.sync()?;
+            disk.sync_dir(dir)?;
+        }
+        Ok(is_whole)
+    }
+
+    /// Tells whether it was not cancelled.
+    fn write_zeros(&self, file: &dyn DiskFile) -> std::io::Result<bool> {
         let zeros = vec![0; SCAN_BYTES];
         let clock = &self.shared.doors.clock;
         let mut at = 0;
@@ -132,17 +163,13 @@ impl PrepareJob {
                 std::thread::park_timeout(clock.monotonic().saturating_sub(before).min(PREPARE_PAUSE_MAX));
             }
         }
-        file.set_len(self.bytes)?;
-        file.sync()?;
-        disk.sync_dir(dir)?;
         Ok(true)
     }
 }
 
 impl Log {
     /// The next segment, if it is time to prepare it. Hand what becomes of it to [`Log::prepare_finish`].
-    /// Only worth it where answers wait for a flush.
-    pub fn prepare_begin(&mut self) -> Option<PrepareJob> {
+    pub fn prepare_begin(&mut self, preparation: Preparation) -> Option<PrepareJob> {
         let whole = self.config.segment_bytes;
         // A node that writes little needs none, and one that has not written much yet no whole segment.
         let bytes = self.ahead.appended_in_all.saturating_mul(2).max(PREPARE_BYTES_MIN).min(whole);
@@ -168,7 +195,7 @@ impl Log {
         debug_assert!(is_spare_name(&name));
         let is_cancelled = Arc::new(AtomicBool::new(false));
         self.ahead.under_way = Some(Arc::clone(&is_cancelled));
-        Some(PrepareJob { shared: Arc::clone(&self.shared), name, bytes, is_cancelled })
+        Some(PrepareJob { shared: Arc::clone(&self.shared), name, bytes, preparation, is_cancelled })
     }
 
     /// Takes what a [`PrepareJob`] has made, for the next segment.

@@ -13,13 +13,14 @@ use super::cold_room::Untaken;
 use super::frame::{
     FRAME_HEADER_BYTES, FrameHeader, RECORD_HEADER_BYTES, check_frame, check_record, decode_record_header,
 };
-use super::shared::{LogShared, Patience, Record};
+use super::shared::{LogShared, Record};
 use super::space::{DiskUse, SpaceRules};
 use super::tail::Part;
 use super::walk::walk;
 use crate::config::StoreConfig;
 use crate::error::{IoFault, ReadError};
 use crate::limits::COLD_BLOCK_BYTES;
+use crate::patience::Patience;
 
 /// A cheap-to-clone view of a log for readers.
 #[derive(Clone)]
@@ -257,7 +258,7 @@ async fn read_in_turn(shared: &Arc<LogShared>, wants: Vec<Want>) -> Option<Arc<U
 }
 
 /// What a want is answered with when the pool never ran its read.
-fn pool_ended() -> ReadError {
+pub(crate) fn pool_ended() -> ReadError {
     ReadError::Io(IoFault {
         place: "cold read".to_owned(),
         kind: std::io::ErrorKind::Interrupted,

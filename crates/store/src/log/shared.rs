@@ -25,6 +25,7 @@ use crate::config::StoreConfig;
 use crate::error::{IoFault, LogError, ReadError};
 use crate::limits::{COLD_BLOCK_BYTES, COLD_BLOCKS_BYTES_MAX, FRAME_BYTES_MAX};
 use crate::metrics::Metrics;
+use crate::patience::Patience;
 
 pub(crate) struct LogShared {
     pub(crate) doors: Doors,
@@ -44,19 +45,11 @@ pub(crate) struct LogShared {
     pub(super) handles: Handles,
     pub(super) tail: TailCache,
     pub(super) blocks: Blocks,
-    pub(super) cold_reads: Semaphore,
+    pub(crate) cold_reads: Semaphore,
     pub(super) cold_room: ColdRoom,
     is_fenced: AtomicBool,
     /// Why the log is fenced. Held while syncing, so that two syncs never race about an error.
     fence: Mutex<Option<String>>,
-}
-
-/// Whether a read may wait for the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// On a thread that others need: only what the system has in memory.
-    Now,
-    Wait,
 }
 
 /// A record read by position.
@@ -224,10 +217,7 @@ impl LogShared {
         }
         let before = self.doors.clock.monotonic();
         let at = lsn.get() - segment.base.get();
-        let read = self.handles.get(segment, &segments).and_then(|file| match patience {
-            Patience::Wait => file.read_exact_at(bytes, at).map(|()| true),
-            Patience::Now => file.read_now_at(bytes, at),
-        });
+        let read = self.handles.get(segment, &segments).and_then(|file| patience.fill(bytes, &*file, at));
         match read {
             Ok(is_read) => {
                 if is_read {

@@ -1,12 +1,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{Chance, Disk};
+use base::{Chance, Disk, OpenMode};
 use model::{Epoch, Lsn};
 
 use crate::store::{Repair, Store};
 use crate::test_disk::{TestChance, TestDisk};
-use crate::{DiskState, LogError, OpenError, ReadError, StoreConfig};
+use crate::{DiskState, LogError, OpenError, Preparation, ReadError, StoreConfig};
 
 mod prepared;
 mod walk;
@@ -553,7 +553,11 @@ fn trimming_frees_whole_segments_below_the_checkpoint_and_reuses_them() {
 
 /// Prepares the next segment; `false`: it is not time to.
 fn prepare(store: &mut Store) -> bool {
-    let Some(job) = store.log.prepare_begin() else { return false };
+    prepare_for(store, Preparation::Flushes)
+}
+
+fn prepare_for(store: &mut Store, preparation: Preparation) -> bool {
+    let Some(job) = store.log.prepare_begin(preparation) else { return false };
     let prepared = job.run();
     store.log.prepare_finish(prepared).expect("prepared");
     true

@@ -15,9 +15,10 @@ use model::Lsn;
 use super::frame::{
     FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, RECORD_HEADER_BYTES, check_record, decode_record_header,
 };
-use super::shared::{LogShared, Patience, Record};
+use super::shared::{LogShared, Record};
 use crate::error::ReadError;
 use crate::limits::SCAN_BYTES;
+use crate::patience::Patience;
 
 /// Bytes of a log from a position on, read ahead.
 struct Window<'a> {

@@ -55,6 +55,7 @@ use crate::config::StoreConfig;
 use crate::error::{OpenError, ReadError};
 use crate::limits::{OBJECT_KEY_BYTES_MAX, OBJECT_VALUE_BYTES_MAX};
 use crate::log::shared::LogShared;
+use crate::patience::Patience;
 
 /// The owner's side of the views.
 pub struct Views {
@@ -184,7 +185,7 @@ impl Views {
     }
 
     fn end_from_runs(&self, stream: u64) -> End {
-        self.shared.end_in_runs(stream).unwrap_or_else(|error| {
+        self.shared.end_in_runs(stream, Patience::Wait).unwrap_or_else(|error| {
             self.shared.log.fence(format!("the end of stream {stream} cannot be read: {error}"));
             End::default()
         })

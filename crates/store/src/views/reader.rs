@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{Lsn, StreamId};
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::directory::DirRecord;
@@ -19,11 +20,14 @@ use super::merge::ObjectMerge;
 use super::run::Cursor;
 use super::shared::ViewsShared;
 use crate::error::ReadError;
+use crate::log::reader::pool_ended;
+use crate::patience::Patience;
 
 /// A cheap-to-clone view for readers.
 #[derive(Clone)]
 pub struct ViewsReader {
     shared: Arc<ViewsShared>,
+    patience: Patience,
 }
 
 impl std::fmt::Debug for ViewsReader {
@@ -94,7 +98,27 @@ pub struct ViewsMemory {
 
 impl ViewsReader {
     pub(super) fn new(shared: Arc<ViewsShared>) -> Self {
-        Self { shared }
+        Self { shared, patience: Patience::Wait }
+    }
+
+    /// Asks something without ever blocking the caller's thread on the disk, about single streams or objects:
+    /// here, if the system has in memory what it takes, or else in the pool.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        ask: impl Fn(&Self) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let shared = Arc::clone(&self.shared);
+        match ask(&Self { shared, patience: Patience::Now }) {
+            Err(ReadError::NotAtHand) => {}
+            known => return known,
+        }
+        let Ok(_permit) = self.shared.log.cold_reads.acquire().await else { return Err(pool_ended()) };
+        let found: Arc<Mutex<Option<_>>> = Arc::default();
+        let (patient, slot) = (self.clone(), Arc::clone(&found));
+        let work = move || *slot.lock() = Some(ask(&patient));
+        self.shared.doors.spawn.blocking(Box::new(work)).await;
+        let found = found.lock().take();
+        found.unwrap_or_else(|| Err(pool_ended()))
     }
 
     // ---- streams
@@ -186,7 +210,7 @@ impl ViewsReader {
                 return Ok(false);
             }
             entries.clear();
-            cursor.run().chunk(&record, &mut entries)?;
+            cursor.run().chunk(&record, &mut entries, self.patience)?;
             let first = entries.partition_point(|e| e.next_offset() <= offsets.start);
             let behind = entries.partition_point(|e| e.offset < offsets.end).max(first);
             Ok(f(entries.get(first..behind).unwrap_or_default()))
@@ -204,7 +228,7 @@ impl ViewsReader {
         let files = self.shared.files();
         let mut cursors: SmallVec<[Cursor; 4]> = SmallVec::new();
         for run in files.runs.iter().rev() {
-            let Some(cursor) = run.seek(stream, from)? else { continue };
+            let Some(cursor) = run.seek(stream, from, self.patience)? else { continue };
             let Some(record) = cursor.current() else { continue };
             cursors.push(cursor);
             // Older runs have only lower offsets.
@@ -253,7 +277,11 @@ impl ViewsReader {
             }
         }
         if runs_are_visible {
-            return Ok(self.shared.end_in_runs(stream)?.next_offset.min(memory.first.unwrap_or(u64::MAX)));
+            return Ok(self
+                .shared
+                .end_in_runs(stream, self.patience)?
+                .next_offset
+                .min(memory.first.unwrap_or(u64::MAX)));
         }
         let mut max = 0;
         self.each_record(stream, 0, &mut |_, record| {
@@ -353,7 +381,7 @@ impl ViewsReader {
                     return Ok(true);
                 }
                 entries.clear();
-                cursor.run().chunk(&record, &mut entries)?;
+                cursor.run().chunk(&record, &mut entries, self.patience)?;
                 let in_bounds = |e: &&Entry| e.next_offset() > bounds.min && e.offset < bounds.max;
                 found = entries.iter().filter(in_bounds).find(|e| e.time_ms >= time_ms).map(|e| e.offset);
                 Ok(found.is_none())
@@ -370,7 +398,7 @@ impl ViewsReader {
             return Ok(known);
         }
         for run in self.shared.files().runs.iter().rev() {
-            if let Some(known) = run.object(key)? {
+            if let Some(known) = run.object(key, self.patience)? {
                 return Ok(known);
             }
         }
@@ -422,6 +450,9 @@ impl ViewsReader {
         for meta in self.shared.files().keys.iter().rev() {
             if out.len() >= max {
                 break;
+            }
+            if self.patience == Patience::Now {
+                return Err(ReadError::NotAtHand);
             }
             if meta.max_ms < from_ms || meta.min_ms > to_ms || meta.max_lsn < start {
                 continue;

@@ -19,6 +19,7 @@ use super::run_writer::{FOOTER_BYTES, Footer, Part};
 use crate::codec::{Take, unseal};
 use crate::error::{IoFault, ReadError, at};
 use crate::limits::{OBJECT_VALUE_BYTES_MAX, READ_AHEAD_BYTES};
+use crate::patience::Patience;
 
 /// A directory block and the first record in it.
 #[derive(Debug, Clone, Copy)]
@@ -77,14 +78,14 @@ impl Run {
             stream_filter: Filter::default(),
             object_filter: Filter::default(),
         };
-        let footer = run.raw(footer_at, FOOTER_BYTES)?;
+        let footer = run.raw(footer_at, FOOTER_BYTES, Patience::Wait)?;
         run.footer = Footer::decode(&footer).ok_or_else(|| run.damaged("the footer"))?;
         run.stream_blocks =
             run.stream_index().transpose().ok_or_else(|| run.damaged("the stream index"))??;
         run.object_blocks =
             run.object_index().transpose().ok_or_else(|| run.damaged("the object index"))??;
-        run.stream_filter = Filter::decode(&run.sealed(run.footer.stream_filter)?);
-        run.object_filter = Filter::decode(&run.sealed(run.footer.object_filter)?);
+        run.stream_filter = Filter::decode(&run.sealed(run.footer.stream_filter, Patience::Wait)?);
+        run.object_filter = Filter::decode(&run.sealed(run.footer.object_filter, Patience::Wait)?);
         Ok(run)
     }
 
@@ -92,27 +93,28 @@ impl Run {
         ReadError::corrupt_in(&self.path, what)
     }
 
-    fn raw(&self, position: u64, len: usize) -> Result<Vec<u8>, ReadError> {
+    fn raw(&self, position: u64, len: usize, patience: Patience) -> Result<Vec<u8>, ReadError> {
         if position.checked_add(len as u64).is_none_or(|end| end > self.bytes) {
             return Err(self.damaged("a part lies outside the file"));
         }
         let mut bytes = vec![0; len];
-        match self.file.read_exact_at(&mut bytes, position) {
-            Ok(()) => Ok(bytes),
+        match patience.fill(&mut bytes, &*self.file, position) {
+            Ok(true) => Ok(bytes),
+            Ok(false) => Err(ReadError::NotAtHand),
             Err(e) => Err(IoFault::at(&self.path, &e).into()),
         }
     }
 
     /// The checked content of a part.
-    fn sealed(&self, part: Part) -> Result<Vec<u8>, ReadError> {
-        let mut bytes = self.raw(part.position, part.len as usize)?;
+    fn sealed(&self, part: Part, patience: Patience) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = self.raw(part.position, part.len as usize, patience)?;
         let len = unseal(&bytes).ok_or_else(|| self.damaged("a checksum does not match"))?.len();
         bytes.truncate(len);
         Ok(bytes)
     }
 
     fn stream_index(&self) -> Result<Option<Vec<StreamBlock>>, ReadError> {
-        let bytes = self.sealed(self.footer.stream_index)?;
+        let bytes = self.sealed(self.footer.stream_index, Patience::Wait)?;
         let mut take = Take::new(&bytes);
         let mut read = || {
             let count = take.u32()?;
@@ -131,7 +133,7 @@ impl Run {
     }
 
     fn object_index(&self) -> Result<Option<Vec<ObjectBlock>>, ReadError> {
-        let bytes = self.sealed(self.footer.object_index)?;
+        let bytes = self.sealed(self.footer.object_index, Patience::Wait)?;
         let mut take = Take::new(&bytes);
         let mut read = || {
             let count = take.u32()?;
@@ -162,7 +164,7 @@ impl Run {
             f(r.stream, End { next_offset: r.next_offset, last_time_ms: r.last_time_ms });
         };
         for i in 0..self.stream_blocks.len() {
-            for record in self.dir_block(i)?.unwrap_or_default() {
+            for record in self.dir_block(i, Patience::Wait)?.unwrap_or_default() {
                 if let Some(before) = last.replace(record).filter(|before| before.stream != record.stream) {
                     hand(before);
                 }
@@ -172,23 +174,28 @@ impl Run {
         Ok(())
     }
 
-    fn dir_block(&self, i: usize) -> Result<Option<Vec<DirRecord>>, ReadError> {
+    fn dir_block(&self, i: usize, patience: Patience) -> Result<Option<Vec<DirRecord>>, ReadError> {
         let Some(block) = self.stream_blocks.get(i) else { return Ok(None) };
-        let content = self.sealed(block.part)?;
+        let content = self.sealed(block.part, patience)?;
         let records = decode_block(&content, block.part.position);
         records.map(Some).ok_or_else(|| self.damaged("a directory block"))
     }
 
     /// A cursor at the chunk of `stream` that holds `offset`, or at its first one behind it;
     /// `None` if the run knows nothing of the stream. Behind the last chunk it stands at that.
-    pub(crate) fn seek(self: &Arc<Self>, stream: u64, offset: u64) -> Result<Option<Cursor>, ReadError> {
+    pub(crate) fn seek(
+        self: &Arc<Self>,
+        stream: u64,
+        offset: u64,
+        patience: Patience,
+    ) -> Result<Option<Cursor>, ReadError> {
         if !self.stream_filter.may_hold(mix(stream)) {
             return Ok(None);
         }
         let block = self.stream_blocks.partition_point(|b| (b.stream, b.first_offset) <= (stream, offset));
         // The stream's first record may stand at the head of the next block.
         for block in [block.checked_sub(1), Some(block)].into_iter().flatten() {
-            let Some(records) = self.dir_block(block)? else { continue };
+            let Some(records) = self.dir_block(block, patience)? else { continue };
             let first = records.partition_point(|r| r.stream < stream);
             let behind = records.partition_point(|r| (r.stream, r.first_offset) <= (stream, offset));
             let i = behind.saturating_sub(1).max(first);
@@ -200,6 +207,7 @@ impl Run {
                     i,
                     stream: Some(stream),
                     ahead: None,
+                    patience,
                 }));
             }
         }
@@ -215,17 +223,22 @@ impl Run {
             i: 0,
             stream: None,
             ahead: None,
+            patience: Patience::Wait,
         }
     }
 
     /// What a run says last of a stream.
-    pub(crate) fn last_record(self: &Arc<Self>, stream: u64) -> Result<Option<DirRecord>, ReadError> {
-        Ok(self.seek(stream, u64::MAX)?.and_then(|c| c.current()))
+    pub(crate) fn last_record(
+        self: &Arc<Self>,
+        stream: u64,
+        patience: Patience,
+    ) -> Result<Option<DirRecord>, ReadError> {
+        Ok(self.seek(stream, u64::MAX, patience)?.and_then(|c| c.current()))
     }
 
     /// The checked bytes of a chunk.
-    pub(crate) fn chunk_bytes(&self, record: &DirRecord) -> Result<Vec<u8>, ReadError> {
-        let bytes = self.raw(record.position, record.chunk_bytes())?;
+    fn chunk_bytes(&self, record: &DirRecord, patience: Patience) -> Result<Vec<u8>, ReadError> {
+        let bytes = self.raw(record.position, record.chunk_bytes(), patience)?;
         if crc32c::crc32c(&bytes) != record.crc {
             return Err(self.damaged("a chunk's checksum does not match"));
         }
@@ -233,25 +246,30 @@ impl Run {
     }
 
     /// Appends the entries of a chunk to `out`.
-    pub(crate) fn chunk(&self, record: &DirRecord, out: &mut Vec<Entry>) -> Result<(), ReadError> {
+    pub(crate) fn chunk(
+        &self,
+        record: &DirRecord,
+        out: &mut Vec<Entry>,
+        patience: Patience,
+    ) -> Result<(), ReadError> {
         if record.entries == 0 {
             return Ok(());
         }
-        let bytes = self.chunk_bytes(record)?;
+        let bytes = self.chunk_bytes(record, patience)?;
         decode_chunk(&bytes, record.base(), out).ok_or_else(|| self.damaged("a chunk"))
     }
 
     // ---- objects
 
     /// What the run says of an object: nothing, that it was removed, or its value.
-    pub(crate) fn object(&self, key: &[u8]) -> Result<Option<Option<Bytes>>, ReadError> {
+    pub(crate) fn object(&self, key: &[u8], patience: Patience) -> Result<Option<Option<Bytes>>, ReadError> {
         if !self.object_filter.may_hold(hash_bytes(key)) {
             return Ok(None);
         }
         let Some(i) = self.object_blocks.partition_point(|b| *b.first_key <= *key).checked_sub(1) else {
             return Ok(None);
         };
-        let Some(content) = self.object_block(i)? else { return Ok(None) };
+        let Some(content) = self.object_block(i, patience)? else { return Ok(None) };
         let mut take = Take::new(&content);
         while !take.is_empty() {
             let (k, v) = take_object(&mut take).ok_or_else(|| self.damaged("an object block"))?;
@@ -262,12 +280,12 @@ impl Run {
         Ok(None)
     }
 
-    fn object_block(&self, i: usize) -> Result<Option<Bytes>, ReadError> {
+    fn object_block(&self, i: usize, patience: Patience) -> Result<Option<Bytes>, ReadError> {
         let Some(block) = self.object_blocks.get(i) else { return Ok(None) };
         if block.part.len as usize > OBJECT_VALUE_BYTES_MAX * 2 {
             return Err(self.damaged("an object block is too large"));
         }
-        Ok(Some(Bytes::from(self.sealed(block.part)?)))
+        Ok(Some(Bytes::from(self.sealed(block.part, patience)?)))
     }
 
     /// A cursor over the objects from `key` on.
@@ -286,6 +304,7 @@ pub(crate) struct Cursor {
     stream: Option<u64>,
     /// The chunks of the block and where they begin in the file, read in one piece by a scan.
     ahead: Option<(u64, Bytes)>,
+    patience: Patience,
 }
 
 /// A directory record and, where a scan has read them already, the bytes of its chunk.
@@ -301,7 +320,7 @@ impl Piece {
         match &self.bytes {
             Some(bytes) if crc32c::crc32c(bytes) == self.record.crc => Ok(bytes.clone()),
             Some(_) => Err(self.run.damaged("a chunk's checksum does not match")),
-            None => self.run.chunk_bytes(&self.record).map(Bytes::from),
+            None => self.run.chunk_bytes(&self.record, Patience::Wait).map(Bytes::from),
         }
     }
 
@@ -365,7 +384,7 @@ impl Cursor {
     fn load(&mut self, block: usize) -> Result<(), ReadError> {
         self.block = block;
         self.i = 0;
-        self.records = self.run.dir_block(block)?.unwrap_or_default();
+        self.records = self.run.dir_block(block, self.patience)?.unwrap_or_default();
         self.ahead = None;
         if self.stream.is_none()
             && let (Some(first), Some(last)) = (self.records.first(), self.records.last())
@@ -373,7 +392,7 @@ impl Cursor {
             let start = first.position;
             let len = last.position + last.chunk_bytes() as u64 - start;
             if len <= READ_AHEAD_BYTES {
-                let data = self.run.raw(start, usize::try_from(len).unwrap_or_default())?;
+                let data = self.run.raw(start, usize::try_from(len).unwrap_or_default(), self.patience)?;
                 self.ahead = Some((start, Bytes::from(data)));
             }
         }
@@ -395,7 +414,7 @@ impl ObjectCursor {
     /// The next object, without moving.
     pub(crate) fn peek(&mut self) -> Result<Option<&(Bytes, Option<Bytes>)>, ReadError> {
         while self.objects.is_empty() {
-            let Some(content) = self.run.object_block(self.block)? else { return Ok(None) };
+            let Some(content) = self.run.object_block(self.block, Patience::Wait)? else { return Ok(None) };
             self.block += 1;
             let mut take = Take::new(&content);
             while !take.is_empty() {

@@ -19,6 +19,7 @@ use crate::config::StoreConfig;
 use crate::error::{IoFault, OpenError, ReadError, at};
 use crate::limits::LEARN_REPLAY_BYTES_PER_STREAM;
 use crate::log::shared::LogShared;
+use crate::patience::Patience;
 
 /// The immutable files that make up the views, replaced as a whole.
 #[derive(Default)]
@@ -119,9 +120,9 @@ impl ViewsShared {
     }
 
     /// The end of a stream as the runs have it.
-    pub(crate) fn end_in_runs(&self, stream: u64) -> Result<End, ReadError> {
+    pub(crate) fn end_in_runs(&self, stream: u64, patience: Patience) -> Result<End, ReadError> {
         for run in self.files.load().runs.iter().rev() {
-            if let Some(last) = run.last_record(stream)? {
+            if let Some(last) = run.last_record(stream, patience)? {
                 return Ok(End { next_offset: last.next_offset, last_time_ms: last.last_time_ms });
             }
         }

@@ -552,6 +552,34 @@ fn read_all(reader: &super::ViewsReader, stream: u64) -> Result<Vec<Entry>, crat
     Ok(out)
 }
 
+/// This disk never has in memory what is asked for.
+#[tokio::test]
+async fn what_needs_the_disk_is_looked_up_on_another_thread() {
+    let mut world = World::new();
+    (0..40).for_each(|_| world.change(&Change::Append { stream: 1, count: 1, gap_ms: 2 }));
+    world.change(&Change::Key(7));
+    world.step(&Step::Checkpoint { finish: true });
+    let reader = world.store().views.reader();
+    let here = std::thread::current().id();
+    let asked = |found: Result<usize, crate::ReadError>| Ok((std::thread::current().id(), found?));
+    let of_stream = move |views: &super::ViewsReader| asked(read_all(views, 1).map(|all| all.len()));
+    let (thread, entries) = reader.look(of_stream).await.expect("a look");
+    assert!(entries == 40 && thread != here);
+    let of_key = move |views: &super::ViewsReader| {
+        asked(views.lookup_key(7, i64::MIN, i64::MAX, 9, Lsn(u64::MAX)).map(|found| found.len()))
+    };
+    let (thread, records) = reader.look(of_key).await.expect("a look");
+    assert!(records == 1 && thread != here);
+    // What memory has is told at once.
+    world.change(&Change::Append { stream: 2, count: 1, gap_ms: 2 });
+    let of_memory = move |views: &super::ViewsReader| asked(read_all(views, 2).map(|all| all.len()));
+    assert_eq!(reader.look(of_memory).await.expect("a look"), (here, 1));
+    // Nor does damage pass for something that takes waiting.
+    let path = Path::new("/v/runs/0000000000000000.run");
+    (0..world.disk.bytes(path).len() as u64).for_each(|at| world.disk.flip(path, at));
+    assert!(matches!(reader.look(of_stream).await, Err(crate::ReadError::Corrupt { .. })));
+}
+
 /// Readers run while the owner appends, checkpoints and merges; they never miss an entry.
 #[test]
 fn readers_see_a_gapless_stream_at_any_moment() {

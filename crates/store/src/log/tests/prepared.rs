@@ -45,7 +45,7 @@ fn a_segment_that_cannot_be_prepared_changes_nothing() {
     let disk = Arc::new(TestDisk::default());
     let mut store = open(&disk);
     put(&mut store, &[b'x'; 1100]).expect("append");
-    let job = store.log.prepare_begin().expect("it is time");
+    let job = store.log.prepare_begin(Preparation::Flushes).expect("it is time");
     disk.fail_syncs(true);
     let prepared = job.run();
     disk.fail_syncs(false);
@@ -58,7 +58,30 @@ fn a_segment_that_cannot_be_prepared_changes_nothing() {
     // A log that closes waits for nobody.
     put(&mut store, b"taken").expect("append");
     put(&mut store, &[b'x'; 1100]).expect("append");
-    let job = store.log.prepare_begin().expect("it is time");
+    let job = store.log.prepare_begin(Preparation::Flushes).expect("it is time");
     store.log.prepare_cancel();
     assert!(job.run().expect("no fault").is_none());
+}
+
+#[test]
+fn a_reserved_segment_is_as_good_even_over_old_frames() {
+    let disk = Arc::new(TestDisk::default());
+    let mut store = open(&disk);
+    put(&mut store, &[b'x'; 1100]).expect("append");
+    assert!(prepare_for(&mut store, Preparation::Writes));
+    let spares = files(&disk, ".spare");
+    let [spare] = spares.as_slice() else { panic!("one spare, not {spares:?}") };
+    // As if it were a segment of before: whole frames, of lower positions.
+    let old = disk.bytes(&segment(0));
+    let path = dir().join("log").join(spare);
+    disk.open(&path, OpenMode::ReadWrite).and_then(|file| file.write_at(&old, 0)).expect("old frames");
+    put(&mut store, b"the first of the next").expect("append");
+    assert_eq!(files(&disk, ".log").len(), 2);
+    let (wanted, end) = (payloads(&store), store.log.end());
+    store.log.flush().expect("flush");
+    drop(store);
+    disk.crash();
+    let store = open(&disk);
+    assert_eq!((payloads(&store), store.log.end()), (wanted, end));
+    assert_eq!(store.recovery().log.torn_bytes, 0);
 }

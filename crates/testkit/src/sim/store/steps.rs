@@ -4,7 +4,7 @@ use ::model::Lsn;
 use std::path::Path;
 use std::time::Duration;
 
-use store::{JobError, LogError};
+use store::{JobError, LogError, Preparation};
 
 use super::model::{ModelFrame, ModelRecord};
 use super::{DIR, Job, Sim, log_range, ops};
@@ -303,8 +303,9 @@ impl Sim {
     }
 
     fn begin_prepare(&mut self) {
+        let preparation = if self.rng.percent(50) { Preparation::Flushes } else { Preparation::Writes };
         if self.job.is_none()
-            && let Some(job) = self.store.as_mut().and_then(|s| s.log.prepare_begin())
+            && let Some(job) = self.store.as_mut().and_then(|s| s.log.prepare_begin(preparation))
         {
             self.job = Some(Job::Prepare(job));
             self.note("prepare", &[]);
