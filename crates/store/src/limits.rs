@@ -40,6 +40,8 @@ pub const PREPARE_BYTES_MIN: u64 = 4 * 1024 * 1024;
 pub const PREPARE_PAUSE_MAX: Duration = Duration::from_millis(20);
 /// No segment is prepared unless the disk has room for so many.
 pub const PREPARE_ROOM_SEGMENTS: u64 = 4;
+/// Directory blocks of a run file that are kept decoded (about 14 KiB each).
+pub const RECENT_BLOCKS_PER_RUN_MAX: usize = 16;
 /// Streams of which the rest of a chunk is kept after a read (12 KiB each).
 pub const READ_AHEAD_STREAMS_MAX: usize = 64;
 /// A merge reads the chunks of a directory block in one piece up to this size; larger ones are

@@ -1,13 +1,15 @@
 //! Reads one run file. The layout stands in `run_writer`.
 //!
 //! A run never changes, so any number of threads read it at once. Every part is checked against
-//! its checksum on each read: damage is an error, never an answer.
+//! its checksum on each read: damage is an error, never an answer. Directory blocks that were needed lately are kept
+//! decoded, because who goes through a stream needs the same one for each of its chunks.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::{Disk, DiskFile, OpenMode};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::directory::{DirRecord, decode_block};
@@ -18,7 +20,7 @@ use super::object_block::take_object;
 use super::run_writer::{FOOTER_BYTES, Footer, Part};
 use crate::codec::{Take, unseal};
 use crate::error::{IoFault, ReadError, at};
-use crate::limits::{OBJECT_VALUE_BYTES_MAX, READ_AHEAD_BYTES};
+use crate::limits::{OBJECT_VALUE_BYTES_MAX, READ_AHEAD_BYTES, RECENT_BLOCKS_PER_RUN_MAX};
 use crate::patience::Patience;
 
 /// A directory block and the first record in it.
@@ -47,7 +49,11 @@ pub(crate) struct Run {
     object_blocks: Vec<ObjectBlock>,
     stream_filter: Filter,
     object_filter: Filter,
+    recent: Box<[Mutex<Option<RecentBlock>>]>,
 }
+
+/// The number of a directory block, and what stands in it.
+type RecentBlock = (usize, Arc<Vec<DirRecord>>);
 
 /// Names the file of a run.
 pub(crate) fn run_name(id: u64) -> String {
@@ -77,6 +83,7 @@ impl Run {
             object_blocks: Vec::new(),
             stream_filter: Filter::default(),
             object_filter: Filter::default(),
+            recent: (0..RECENT_BLOCKS_PER_RUN_MAX).map(|_| Mutex::default()).collect(),
         };
         let footer = run.raw(footer_at, FOOTER_BYTES, Patience::Wait)?;
         run.footer = Footer::decode(&footer).ok_or_else(|| run.damaged("the footer"))?;
@@ -152,7 +159,9 @@ impl Run {
         let keys: usize =
             self.object_blocks.iter().map(|b| b.first_key.len() + size_of::<ObjectBlock>()).sum();
         let filters = self.stream_filter.memory_bytes() + self.object_filter.memory_bytes();
-        self.stream_blocks.len() * size_of::<StreamBlock>() + keys + filters
+        let recent = self.recent.iter().filter_map(|slot| Some(slot.lock().as_ref()?.1.capacity()));
+        let recent = recent.sum::<usize>() * size_of::<DirRecord>();
+        self.stream_blocks.len() * size_of::<StreamBlock>() + keys + filters + recent
     }
 
     // ---- streams
@@ -181,6 +190,20 @@ impl Run {
         records.map(Some).ok_or_else(|| self.damaged("a directory block"))
     }
 
+    /// As [`Self::dir_block`], remembered for the next one who asks.
+    fn recent_block(&self, i: usize, patience: Patience) -> Result<Option<Arc<Vec<DirRecord>>>, ReadError> {
+        let slot = self.recent.get(mix(i as u64) as usize % self.recent.len());
+        let slot = slot.expect("the index is below the number of slots");
+        if let Some((_, records)) = slot.lock().as_ref().filter(|(block, _)| *block == i) {
+            return Ok(Some(Arc::clone(records)));
+        }
+        let Some(mut records) = self.dir_block(i, patience)? else { return Ok(None) };
+        records.shrink_to_fit();
+        let records = Arc::new(records);
+        *slot.lock() = Some((i, Arc::clone(&records)));
+        Ok(Some(records))
+    }
+
     /// A cursor at the chunk of `stream` that holds `offset`, or at its first one behind it;
     /// `None` if the run knows nothing of the stream. Behind the last chunk it stands at that.
     pub(crate) fn seek(
@@ -195,7 +218,7 @@ impl Run {
         let block = self.stream_blocks.partition_point(|b| (b.stream, b.first_offset) <= (stream, offset));
         // The stream's first record may stand at the head of the next block.
         for block in [block.checked_sub(1), Some(block)].into_iter().flatten() {
-            let Some(records) = self.dir_block(block, patience)? else { continue };
+            let Some(records) = self.recent_block(block, patience)? else { continue };
             let first = records.partition_point(|r| r.stream < stream);
             let behind = records.partition_point(|r| (r.stream, r.first_offset) <= (stream, offset));
             let i = behind.saturating_sub(1).max(first);
@@ -219,7 +242,7 @@ impl Run {
         Cursor {
             run: Arc::clone(self),
             block: usize::MAX,
-            records: Vec::new(),
+            records: Arc::default(),
             i: 0,
             stream: None,
             ahead: None,
@@ -299,7 +322,7 @@ impl Run {
 pub(crate) struct Cursor {
     run: Arc<Run>,
     block: usize,
-    records: Vec<DirRecord>,
+    records: Arc<Vec<DirRecord>>,
     i: usize,
     stream: Option<u64>,
     /// The chunks of the block and where they begin in the file, read in one piece by a scan.
@@ -384,7 +407,11 @@ impl Cursor {
     fn load(&mut self, block: usize) -> Result<(), ReadError> {
         self.block = block;
         self.i = 0;
-        self.records = self.run.dir_block(block, self.patience)?.unwrap_or_default();
+        let records = match self.stream {
+            Some(_) => self.run.recent_block(block, self.patience)?,
+            None => self.run.dir_block(block, self.patience)?.map(Arc::new),
+        };
+        self.records = records.unwrap_or_default();
         self.ahead = None;
         if self.stream.is_none()
             && let (Some(first), Some(last)) = (self.records.first(), self.records.last())
