@@ -33,7 +33,7 @@ impl Broker {
                 if lsn >= self.committed() {
                     return Err(QueryError::NotFound);
                 }
-                if let Some(half) = self.half_message(lsn)? {
+                if let Some(half) = self.half_message(lsn).await? {
                     return Ok(vec![half]);
                 }
                 Ok(vec![locate(&self.log, &self.state, lsn).await?.message])
@@ -62,9 +62,9 @@ impl Broker {
     }
 
     /// The half message at a position, as it lies in the half topic.
-    fn half_message(&self, lsn: Lsn) -> Result<Option<StoredMessage>, QueryError> {
+    async fn half_message(&self, lsn: Lsn) -> Result<Option<StoredMessage>, QueryError> {
         // A position that a client made up need not be the start of a record: that is no damage.
-        let record = self.log.probe(lsn).ok_or(QueryError::NotFound)?;
+        let record = self.log.look_for(lsn).await.ok_or(QueryError::NotFound)?;
         if record.kind != kind::HALF {
             return Ok(None);
         }

@@ -15,7 +15,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use model::verbs::{PublishError, Published, PublishedMessage, Recall, RecallError};
 use model::{Lsn, Offset, QueueId, StoredMessage, TopicName, properties};
 use smallvec::SmallVec;
-use store::ReadError;
+use store::{ReadError, ViewsReader};
 
 use crate::broker::Broker;
 use crate::error::Failed;
@@ -120,7 +120,7 @@ impl Broker {
         let hash = timer_hash(KeySpace::of(topic).key(id));
         for _ in 0..RECALL_TRIES_MAX {
             let seen = self.committed();
-            let found = self.find_timers(hash, topic, id, seen)?;
+            let found = self.find_timers(hash, topic, id, seen).await?;
             match self.propose(Command::CancelDue(CancelDueCommand { hash, seen, found }), 64).await? {
                 Outcome::Cancelled(count) => return Ok(count),
                 Outcome::Refused(Refusal::Overtaken) => {}
@@ -131,19 +131,21 @@ impl Broker {
     }
 
     /// What waits under a unique id, as far as the log below a position tells.
-    fn find_timers(
+    async fn find_timers(
         &self,
         hash: u64,
         topic: &TopicName,
         id: &str,
         below: Lsn,
     ) -> Result<SmallVec<[DueFound; 1]>, Failed> {
-        let records = self.views.lookup_key(hash, i64::MIN, i64::MAX, RECALL_RECORDS_MAX, below)?;
+        let look =
+            move |views: &ViewsReader| views.lookup_key(hash, i64::MIN, i64::MAX, RECALL_RECORDS_MAX, below);
+        let records = self.views.look(look).await?;
         let mut ended: SmallVec<[Lsn; 4]> = SmallVec::new();
         let mut found = SmallVec::new();
         // Newest first: what ends a record comes before it.
         for lsn in records {
-            let record = match self.log.record(lsn, 0) {
+            let record = match self.log.look_at(lsn, 0).await {
                 Ok(record) => record,
                 Err(ReadError::Trimmed { .. }) => continue,
                 Err(error) => return Err(error.into()),
@@ -164,39 +166,39 @@ impl Broker {
             let (prefix, _) = DuePrefix::decode(&record.payload).map_err(|e| damaged(&e.to_string()))?;
             let message = message_of(&record.payload).map_err(|e| damaged(&e.to_string()))?;
             if is_named(&message, topic, id)
-                && let Some(at) = self.find_due(prefix.due_ms, lsn)?
+                && let Some(at) = self.views.look(move |views| find_due(views, prefix.due_ms, lsn)).await?
             {
                 found.push(at);
             }
         }
         Ok(found)
     }
+}
 
-    /// The entry of something due in the stream of its minute, in which positions ascend.
-    fn find_due(&self, due_ms: i64, lsn: Lsn) -> Result<Option<DueFound>, Failed> {
-        let minute = minute_of(due_ms);
-        let stream = streams::of_due_minute(minute);
-        let bounds = self.views.bounds(stream, Lsn(u64::MAX))?;
-        let (mut low, mut high) = (bounds.min, bounds.max);
-        let mut entries = Vec::with_capacity(1);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            entries.clear();
-            self.views.read(stream, middle, 1, Lsn(u64::MAX), &mut entries)?;
-            let Some(entry) = entries.first() else { return Ok(None) };
-            match entry.lsn.cmp(&lsn) {
-                std::cmp::Ordering::Less => low = entry.offset + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => {
-                    let MinuteEntry::Waiting { offset, waiting } = minute_entry(minute, entry) else {
-                        return Ok(None);
-                    };
-                    return Ok(Some(DueFound { due_ms: waiting.due_ms, lsn, offset }));
-                }
+/// The entry of something due in the stream of its minute, in which positions ascend.
+fn find_due(views: &ViewsReader, due_ms: i64, lsn: Lsn) -> Result<Option<DueFound>, ReadError> {
+    let minute = minute_of(due_ms);
+    let stream = streams::of_due_minute(minute);
+    let bounds = views.bounds(stream, Lsn(u64::MAX))?;
+    let (mut low, mut high) = (bounds.min, bounds.max);
+    let mut entries = Vec::with_capacity(1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        entries.clear();
+        views.read(stream, middle, 1, Lsn(u64::MAX), &mut entries)?;
+        let Some(entry) = entries.first() else { return Ok(None) };
+        match entry.lsn.cmp(&lsn) {
+            std::cmp::Ordering::Less => low = entry.offset + 1,
+            std::cmp::Ordering::Greater => high = middle,
+            std::cmp::Ordering::Equal => {
+                let MinuteEntry::Waiting { offset, waiting } = minute_entry(minute, entry) else {
+                    return Ok(None);
+                };
+                return Ok(Some(DueFound { due_ms: waiting.due_ms, lsn, offset }));
             }
         }
-        Ok(None)
     }
+    Ok(None)
 }
 
 fn is_named(message: &StoredMessage, topic: &TopicName, id: &str) -> bool {

@@ -189,7 +189,7 @@ pub(crate) struct Located {
 /// # Errors
 /// If there is no message, or it is damaged.
 pub(crate) async fn locate(log: &LogReader, state: &State, lsn: Lsn) -> Result<Located, ResolveError> {
-    let record = log.record(lsn, 0)?;
+    let record = log.look_at(lsn, 0).await?;
     match record.kind {
         kind::MESSAGE | kind::BATCH | kind::LITE_MESSAGE => {
             let message = message_of(&record.payload)?;

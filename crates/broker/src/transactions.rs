@@ -326,7 +326,7 @@ impl Broker {
             Some(half) => read_record(&self.log, lsn, half.len).await?,
             None => {
                 // A position that a client made up need not be the start of a record: that is no damage.
-                let record = self.log.probe(lsn).ok_or(SettleError::MessageNotFound)?;
+                let record = self.log.look_for(lsn).await.ok_or(SettleError::MessageNotFound)?;
                 if record.kind != kind::HALF {
                     return Err(SettleError::MessageNotFound);
                 }

@@ -45,7 +45,7 @@ impl Run for DeadLettersResend {
         let topic =
             topic.ok_or_else(|| AdminError::NotFound(format!("a dead letter of {}", request.group)))?;
         let stream = topic.stream(QueueId(0));
-        let bounds = broker.blocking_bounds(stream)?;
+        let bounds = broker.bounds(stream).await?;
         if let Some(id) = &request.message_id {
             return resend_one(broker, session, &name, id).await;
         }
@@ -55,8 +55,8 @@ impl Run for DeadLettersResend {
         let next_offset = request.from_offset.unwrap_or(0).max(bounds.min);
         let mut answer = DeadLettersResent { resent: 0, skipped: 0, next_offset, end_offset, error: None };
         while left > 0 && answer.next_offset < end_offset && answer.error.is_none() {
-            let mut entries: Vec<Entry> = Vec::new();
-            broker.blocking_entries(stream, answer.next_offset, READ_STEP.min(left), &mut entries)?;
+            let mut entries: Vec<Entry> =
+                broker.entries(stream, answer.next_offset, READ_STEP.min(left)).await?;
             entries.retain(|entry| entry.offset < end_offset);
             if entries.is_empty() {
                 answer.next_offset = end_offset;

@@ -27,7 +27,7 @@ impl Run for GroupCloneOffsets {
             let wanted = only.as_ref().map_or_else(|| !name.is_retry(), |only| only == name);
             let Some(cell) = broker.state.cursor(key).filter(|_| wanted) else { continue };
             let offset = cell.cursor.lock().committed();
-            let bounds = broker.blocking_bounds(key.stream)?;
+            let bounds = broker.bounds(key.stream).await?;
             let offset = offset.clamp(bounds.min, bounds.max);
             let seek = Seek {
                 group: to.clone(),

@@ -114,6 +114,24 @@ impl LogReader {
         Some(Record { kind: header.kind, payload: bytes.slice(RECORD_HEADER_BYTES..), len: header.len })
     }
 
+    /// As [`Self::record`], without ever blocking the caller's thread on the disk.
+    pub async fn look_at(&self, lsn: Lsn, len: u32) -> Result<Record, ReadError> {
+        if let Some(record) = self.shared.tail.record(lsn, len) {
+            return Ok(record.into());
+        }
+        let reader = self.clone();
+        in_pool(&self.shared, move || reader.record(lsn, len)).await.unwrap_or_else(|| Err(pool_ended()))
+    }
+
+    /// As [`Self::probe`], without ever blocking the caller's thread on the disk.
+    pub async fn look_for(&self, lsn: Lsn) -> Option<Record> {
+        if let Some(record) = self.shared.tail.record(lsn, 0) {
+            return Some(record.into());
+        }
+        let reader = self.clone();
+        in_pool(&self.shared, move || reader.probe(lsn)).await.flatten()
+    }
+
     /// The kind of the record at `lsn`. May block on the disk.
     pub fn kind_at(&self, lsn: Lsn) -> Result<u8, ReadError> {
         self.record(lsn, 0).map(|r| r.kind)
@@ -235,6 +253,18 @@ impl LogReader {
         }
         Ok(out)
     }
+}
+
+/// Reads in the pool, where it may block on the disk. `None`: the log is closed.
+pub(crate) async fn in_pool<T: Send + 'static>(
+    shared: &LogShared,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let _permit = shared.cold_reads.acquire().await.ok()?;
+    let slot: Arc<Mutex<Option<T>>> = Arc::default();
+    let found = Arc::clone(&slot);
+    shared.doors.spawn.blocking(Box::new(move || *found.lock() = Some(read()))).await;
+    slot.lock().take()
 }
 
 /// Waits for room and for a place in the pool, then reads. `None`: the log is closed.

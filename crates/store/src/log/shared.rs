@@ -45,7 +45,7 @@ pub(crate) struct LogShared {
     pub(super) handles: Handles,
     pub(super) tail: TailCache,
     pub(super) blocks: Blocks,
-    pub(crate) cold_reads: Semaphore,
+    pub(super) cold_reads: Semaphore,
     pub(super) cold_room: ColdRoom,
     is_fenced: AtomicBool,
     /// Why the log is fenced. Held while syncing, so that two syncs never race about an error.

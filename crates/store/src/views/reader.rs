@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{Lsn, StreamId};
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::directory::DirRecord;
@@ -20,7 +19,7 @@ use super::merge::ObjectMerge;
 use super::run::Cursor;
 use super::shared::ViewsShared;
 use crate::error::ReadError;
-use crate::log::reader::pool_ended;
+use crate::log::reader::{in_pool, pool_ended};
 use crate::patience::Patience;
 
 /// A cheap-to-clone view for readers.
@@ -112,13 +111,8 @@ impl ViewsReader {
             Err(ReadError::NotAtHand) => {}
             known => return known,
         }
-        let Ok(_permit) = self.shared.log.cold_reads.acquire().await else { return Err(pool_ended()) };
-        let found: Arc<Mutex<Option<_>>> = Arc::default();
-        let (patient, slot) = (self.clone(), Arc::clone(&found));
-        let work = move || *slot.lock() = Some(ask(&patient));
-        self.shared.doors.spawn.blocking(Box::new(work)).await;
-        let found = found.lock().take();
-        found.unwrap_or_else(|| Err(pool_ended()))
+        let patient = self.clone();
+        in_pool(&self.shared.log, move || ask(&patient)).await.unwrap_or_else(|| Err(pool_ended()))
     }
 
     // ---- streams
