@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use base::DiskFile;
+use memchr::memmem;
 use model::Lsn;
 
 use super::frame::{BadFrame, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, check_frame};
@@ -64,7 +65,7 @@ impl SegmentScan {
             if window.len() < FRAME_HEADER_BYTES {
                 return Ok(None);
             }
-            let Some(found) = window.windows(magic.len()).position(|w| w == magic) else {
+            let Some(found) = memmem::find(window, &magic) else {
                 at += (window.len() - (magic.len() - 1)) as u64;
                 continue;
             };
