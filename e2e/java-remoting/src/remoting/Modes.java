@@ -114,12 +114,15 @@ final class Modes {
         for (String body : bodies("sought", 10)) {
             producer.send(message(topic, body));
         }
-        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(Harness.group(), Clients.hook());
+        String group = Harness.group();
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(group, Clients.hook());
         impatient(consumer);
         consumer.setAutoCommit(false);
         consumer.start();
         MessageQueue queue = consumer.fetchMessageQueues(topic).iterator().next();
         consumer.assign(List.of(queue));
+        poll(consumer, 10);
+        Pulling.awaitHeldPull(group);
         consumer.seekToBegin(queue);
         for (MessageExt each : poll(consumer, 10)) {
             stored.add(each.getStoreTimestamp());
@@ -127,9 +130,11 @@ final class Modes {
         // Several messages may share a millisecond: the first of them is found.
         long time = stored.get(6);
         equal("offset of a time", (long) stored.indexOf(time), consumer.offsetForTimestamp(queue, time));
+        Pulling.awaitHeldPull(group);
         consumer.seekToEnd(queue);
         producer.send(message(topic, "newest"));
         equal("after the end", "newest", letter(poll(consumer, 1).get(0)).body());
+        Pulling.awaitHeldPull(group);
         consumer.seek(queue, 4);
         equal("sought", "sought-4", letter(poll(consumer, 1).get(0)).body());
         consumer.commitSync(java.util.Map.of(queue, 7L), true);

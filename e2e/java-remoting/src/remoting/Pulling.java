@@ -125,7 +125,7 @@ final class Pulling {
      * Waits until the lite pull consumer's thread awaits the answer to a pull. Between two pulls the client may lose
      * a seek: the task that the seek cancels takes the sought offset, and drops what it fetches from there.
      */
-    private static void awaitHeldPull(String group) throws Exception {
+    static void awaitHeldPull(String group) throws Exception {
         long deadline = System.nanoTime() + PATIENCE.toNanos();
         while (Thread.getAllStackTraces().entrySet().stream().noneMatch(of -> awaitsAnswer(group, of))) {
             that("a pull is held", System.nanoTime() < deadline);
