@@ -567,7 +567,7 @@ impl<M: Machine> Group<M> {
                 Background::Prepare(done) => {
                     if let Err(error) = self.store.log.prepare_finish(done) {
                         self.metrics.background_failed();
-                        tracing::warn!(%error, "the next segment could not be prepared; flushes take longer");
+                        tracing::warn!(%error, "the next segment could not be prepared; flushes or writes take longer");
                     }
                 }
                 Background::Merge(Ok(done)) => self.store.views.merge_finish(done),

@@ -22,7 +22,7 @@ impl Run for GroupPreview {
         let mut moves = Vec::with_capacity(targets.len());
         for (queue, to) in targets {
             let stream = topic.stream(queue);
-            let bounds = broker.blocking_bounds(stream)?;
+            let bounds = broker.bounds(stream).await?;
             let cell = broker.state.cursor(CursorKey { group_id: group.id, stream });
             let now = cell.map(|cell| {
                 let cursor = cell.cursor.lock();

@@ -1,8 +1,8 @@
 //! Prepares the next segment while the log goes on: a file of zeros, as long as a segment and durable.
 //!
-//! **Written** zeros are for logs whose answers wait for a flush. A flush after a write into such a file makes the device write and no more. A file that grows with each
-//! write has a new length and new blocks, so that each flush also writes the file system's journal and
-//! waits for the thread that does so: twice as long at the median, and far longer where others use the
+//! **Written** zeros are for logs whose answers wait for a flush. A flush after a write into such a file makes
+//! the device write and no more. A file that grows with each write has a new length and new blocks, so that
+//! each flush also writes the file system's journal and waits for the thread that does so: twice as long at the median, and far longer where others use the
 //! journal too. Space that is only reserved (`fallocate`) does not help: its blocks are marked as
 //! written by the first write to each, in the journal.
 //!

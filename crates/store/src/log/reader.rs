@@ -270,20 +270,17 @@ pub(crate) async fn in_pool<T: Send + 'static>(
 /// Waits for room and for a place in the pool, then reads. `None`: the log is closed.
 async fn read_in_turn(shared: &Arc<LogShared>, wants: Vec<Want>) -> Option<Arc<Untaken>> {
     let room = shared.cold_room.take(bytes_of_blocks(&wants)).await?;
-    let _permit = shared.cold_reads.acquire().await.ok()?;
-    let found: Arc<Mutex<Found>> = Arc::default();
-    let (pool, slot) = (Arc::clone(shared), Arc::clone(&found));
-    let work = move || {
+    let pool = Arc::clone(shared);
+    let read = move || {
         let mut reading = ColdReading::new(&pool, Patience::Wait);
         let read = |(i, lsn, len): Want| {
             // What is not as it should be in a block is read by itself, which tells why.
             let payload = reading.payload(lsn, len).map(|part| Ok(part.share()));
             (i, payload.unwrap_or_else(|| pool.read_cold(lsn, len).map(|r| r.payload)))
         };
-        *slot.lock() = wants.into_iter().map(read).collect();
+        wants.into_iter().map(read).collect()
     };
-    shared.doors.spawn.blocking(Box::new(work)).await;
-    let found = std::mem::take(&mut *found.lock());
+    let found = in_pool(shared, read).await?;
     Some(shared.cold_room.keep(found, room))
 }
 
