@@ -15,8 +15,8 @@ use model::quota::QuotaBook;
 use model::throttled::ThrottleBook;
 use model::verbs::{
     AckError, CommitOffset, Fetch, FetchError, Fetched, Hide, MessageQuery, OffsetAnswer, OffsetError,
-    OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive, ReceiveError,
-    Received, Route, RouteError, Seek, Settle, SettleError,
+    OffsetQuestion, Publish, Publishing, QueryError, Recall, RecallError, Receive, ReceiveError, Received,
+    Route, RouteError, Seek, Settle, SettleError,
 };
 use model::{
     Filter, Lsn, Messaging, Offset, QueueId, Receipt, Session, StoredMessage, StreamId, TopicConfig,
@@ -441,8 +441,13 @@ impl Drop for Broker {
 
 #[async_trait]
 impl Messaging for Broker {
-    async fn publish(&self, session: &Session, request: Publish) -> Result<Published, PublishError> {
-        self.do_publish(session, request).await
+    fn publish<'s, 'c, 'f>(&'s self, session: &'c Session, request: Publish) -> Publishing<'f>
+    where
+        's: 'f,
+        'c: 'f,
+        Self: 'f,
+    {
+        self.do_publish(session, request)
     }
 
     async fn receive(&self, session: &Session, request: Receive) -> Result<Received, ReceiveError> {

@@ -46,7 +46,8 @@ impl Handing {
             })
             .collect();
         let proposing = handle.clone();
-        let answer = async move { proposing.propose(Command::Deliver(command), bytes).await };
+        let command = Command::Deliver(Box::new(command));
+        let answer = async move { proposing.propose(command, bytes).await };
         Self { answer: Some(Box::pin(answer)), releases, handle: handle.clone(), spawn: Arc::clone(spawn) }
     }
 }

@@ -1,5 +1,6 @@
 //! `publish`: which topic, which queue, is it legal; encode on the caller's thread; append.
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +10,7 @@ use model::filter::tag_hash;
 use model::limits::{BODY_BYTES_MAX, PROPERTIES_BYTES_MAX, PUBLISH_MESSAGES_MAX};
 use model::properties::Pairs;
 use model::record::{Placement, encode, encoded_len, offset_id};
-use model::verbs::{AutoCreate, Publish, PublishError, Published, PublishedMessage, QueueChoice};
+use model::verbs::{AutoCreate, Publish, PublishError, Published, PublishedMessage, Publishing, QueueChoice};
 use model::{
     Lsn, MessageKind, NewMessage, Offset, QueueId, Session, StreamId, TopicConfig, TopicName, properties,
 };
@@ -59,36 +60,46 @@ enum Apart {
 }
 
 impl Broker {
-    pub(crate) async fn do_publish(
-        &self,
-        session: &Session,
-        request: Publish,
-    ) -> Result<Published, PublishError> {
-        let count = request.messages.len();
-        if count == 0 || count > PUBLISH_MESSAGES_MAX {
-            return Err(PublishError::BatchSize { count, max: PUBLISH_MESSAGES_MAX });
+    /// Publishes. What need not be waited for is done before this returns, while the request is at hand: checked,
+    /// encoded, and handed in. What waits is small, for there are many.
+    pub(crate) fn do_publish<'a>(&'a self, session: &'a Session, request: Publish) -> Publishing<'a> {
+        if let Err(error) = may_be_published(&request) {
+            return Box::pin(ready(Err(error)));
         }
-        if !request.topic.is_sendable() {
-            return Err(PublishError::TopicNotSendable(request.topic));
-        }
-        let topic = match self.state.topic(&request.topic) {
-            Some(topic) => topic,
-            None => Box::pin(self.topic_to_make(&request.topic, request.auto_create)).await?,
+        let Some(topic) = self.state.topic(&request.topic) else {
+            return Box::pin(async move {
+                let topic = self.topic_to_make(&request.topic, request.auto_create).await?;
+                self.publish_to(topic, session, request).await
+            });
         };
-        let bytes = request.messages.iter().map(|message| message.body.len()).sum();
-        let published = match self.prepare(session, request, &topic)? {
-            Prepared::HandedIn(waiting, told) => {
-                let outcome = waiting.await.map_err(Failed::from)?;
-                self.answer(&topic.config.name, told, outcome)?
-            }
-            Prepared::Apart(apart) => Box::pin(self.publish_apart(*apart, &topic)).await?,
-        };
-        topic.sent.add(count, bytes);
-        self.sizes.add(count, bytes);
-        Ok(published)
+        self.publish_to(topic, session, request)
     }
 
-    /// All that need not be waited for: what a call that waits holds is small, for there are many.
+    fn publish_to<'a>(&'a self, topic: Arc<Topic>, session: &Session, request: Publish) -> Publishing<'a> {
+        let count = request.messages.len();
+        let bytes = request.messages.iter().map(|message| message.body.len()).sum();
+        match self.prepare(session, request, &topic) {
+            Ok(Prepared::HandedIn(waiting, told)) => Box::pin(async move {
+                let outcome = waiting.await.map_err(Failed::from)?;
+                let published = self.answer(&topic.config.name, told, outcome)?;
+                self.count_sent(&topic, count, bytes);
+                Ok(published)
+            }),
+            Ok(Prepared::Apart(apart)) => Box::pin(async move {
+                let published = self.publish_apart(*apart, &topic).await?;
+                self.count_sent(&topic, count, bytes);
+                Ok(published)
+            }),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    fn count_sent(&self, topic: &Topic, count: usize, bytes: usize) {
+        topic.sent.add(count, bytes);
+        self.sizes.add(count, bytes);
+    }
+
+    /// All that need not be waited for.
     fn prepare(&self, session: &Session, request: Publish, topic: &Topic) -> Result<Prepared, PublishError> {
         let keeps = topic.config.keeps_batches();
         let mut request = Publish { messages: singles(request.messages, keeps)?, ..request };
@@ -173,7 +184,9 @@ impl Broker {
                 PublishedMessage { transaction_id: Some(half.message_id.clone()), ..half }
             }
         };
-        Ok(Published { entries: placed.iter().zip(ids).enumerate().map(entry).collect() })
+        let mut entries = Vec::with_capacity(placed.len());
+        entries.extend(placed.iter().zip(ids).enumerate().map(entry));
+        Ok(Published { entries })
     }
 
     fn refused(&self, refusal: Refusal) -> PublishError {
@@ -250,6 +263,17 @@ impl Broker {
             Err(_) => self.config.store_host,
         }
     }
+}
+
+fn may_be_published(request: &Publish) -> Result<(), PublishError> {
+    let count = request.messages.len();
+    if count == 0 || count > PUBLISH_MESSAGES_MAX {
+        return Err(PublishError::BatchSize { count, max: PUBLISH_MESSAGES_MAX });
+    }
+    if !request.topic.is_sendable() {
+        return Err(PublishError::TopicNotSendable(request.topic.clone()));
+    }
+    Ok(())
 }
 
 /// A batch that its topic keeps as it came: one record, one entry, one answer.

@@ -42,12 +42,32 @@ impl Timing {
 impl Broker {
     /// When the messages of one call are to be delivered.
     pub(crate) fn timing(&self, messages: &[Pairs<'_>]) -> Result<Timing, PublishError> {
+        if !messages.iter().any(says_when) {
+            return Ok(Timing::Now);
+        }
         let (now_ms, delay_max_ms) = (self.now_ms(), self.live().timer_delay_max_ms);
         match messages {
             [told] => timing(told, now_ms, delay_max_ms),
             _ => timing_of_several(messages, now_ms, delay_max_ms),
         }
     }
+}
+
+/// Whether a message says anything of when it is to be delivered. Most do not.
+fn says_when(told: &Pairs<'_>) -> bool {
+    told.iter().any(|(key, _)| {
+        matches!(
+            key,
+            properties::DELAY
+                | properties::TIMER_DELAY_SEC
+                | properties::TIMER_DELAY_MS
+                | properties::TIMER_DELIVER_MS
+                | properties::TIMER_DELETE_UNIQUE_ID
+                | properties::CRON
+                | properties::CRON_UNTIL_MS
+                | properties::CRON_TIMES
+        )
+    })
 }
 
 /// Of a batch all messages are timed, or none: what follows from a call is one thing.

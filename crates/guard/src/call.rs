@@ -38,7 +38,7 @@ pub struct Guarded<E> {
 }
 
 /// A call under way. Dropped before it is finished, it counts as abandoned.
-struct Running<'a> {
+pub(crate) struct Running<'a> {
     metrics: &'a Metrics,
     clock: &'a dyn Clock,
     session: &'a Session,
@@ -201,13 +201,19 @@ impl<E: Engine> Guarded<E> {
         self.permit.may(session, action).map_err(Refusal::Denied)
     }
 
-    fn admit(&self, session: &Session, verb: Verb, leave: Result<(), Refusal>) -> Result<Seat<'_>, Refusal> {
-        let seat = self.admission.enter(session.id, verb.ends_work())?;
-        leave?;
-        Ok(seat)
+    /// Lets a call in, or counts that it may not.
+    pub(crate) fn admit(
+        &self,
+        session: &Session,
+        verb: Verb,
+        leave: Result<(), Refusal>,
+    ) -> Result<Seat<'_>, Refusal> {
+        let seat = self.admission.enter(session.id, verb.ends_work());
+        let admitted = seat.and_then(|seat| leave.map(|()| seat));
+        admitted.inspect_err(|refusal| self.metrics.refused(refusal.label()))
     }
 
-    fn start<'a>(&'a self, session: &'a Session, verb: Verb) -> Running<'a> {
+    pub(crate) fn start<'a>(&'a self, session: &'a Session, verb: Verb) -> Running<'a> {
         self.metrics.started(verb);
         let clock = self.clock.as_ref();
         let (metrics, sends, started) = (&self.metrics, &*self.sends, clock.monotonic());
@@ -228,10 +234,7 @@ impl<E: Engine> Guarded<E> {
         let running = self.start(session, verb);
         let result = match self.admit(session, verb, leave) {
             Ok(_seat) => work.instrument(span(verb, session)).await,
-            Err(refusal) => {
-                self.metrics.refused(refusal.label());
-                Err(refusal.into())
-            }
+            Err(refusal) => Err(refusal.into()),
         };
         running.finish(result.as_ref().err().map(Kinded::kind));
         result
@@ -254,7 +257,6 @@ impl<E: Engine> Guarded<E> {
                 result
             }
             Err(refusal) => {
-                self.metrics.refused(refusal.label());
                 running.finish(Some(refusal.kind()));
                 refused(refusal)
             }
@@ -269,12 +271,12 @@ impl<E: Engine> Guarded<E> {
     }
 }
 
-fn span(verb: Verb, session: &Session) -> tracing::Span {
+pub(crate) fn span(verb: Verb, session: &Session) -> tracing::Span {
     tracing::debug_span!("verb", verb = verb.name(), protocol = session.protocol, session = %session.id)
 }
 
 impl Running<'_> {
-    fn finish(mut self, error: Option<Kind>) {
+    pub(crate) fn finish(mut self, error: Option<Kind>) {
         self.finished = true;
         let now = self.clock.monotonic();
         let took = now.saturating_sub(self.started);

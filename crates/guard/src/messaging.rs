@@ -1,19 +1,22 @@
 //! The messaging verbs, guarded: what each touches, and nothing else.
 
+use std::future::ready;
 use std::pin::pin;
 
 use async_trait::async_trait;
 use model::lite::{LiteError, LiteSync};
 use model::verbs::{
     AckError, CommitOffset, Fetch, FetchError, Fetched, Hide, MessageQuery, Messaging, OffsetAnswer,
-    OffsetError, OffsetQuestion, Publish, PublishError, Published, QueryError, Recall, RecallError, Receive,
-    ReceiveError, Received, Route, RouteError, Seek, Settle, SettleError,
+    OffsetError, OffsetQuestion, Publish, PublishError, Published, Publishing, QueryError, Recall,
+    RecallError, Receive, ReceiveError, Received, Route, RouteError, Seek, Settle, SettleError,
 };
 use model::{
-    Engine, Filter, GroupName, NewMessage, Offset, QueueId, Receipt, Session, StoredMessage, TopicName,
+    Engine, Filter, GroupName, Kinded, NewMessage, Offset, QueueId, Receipt, Session, StoredMessage,
+    TopicName,
 };
+use tracing::Instrument;
 
-use crate::call::Guarded;
+use crate::call::{Guarded, span};
 use crate::metrics::Verb;
 use crate::permit::Action;
 use crate::refuse::Refusal;
@@ -25,20 +28,45 @@ fn bytes(message: &NewMessage) -> usize {
 
 #[async_trait]
 impl<E: Engine> Messaging for Guarded<E> {
-    async fn publish(&self, session: &Session, request: Publish) -> Result<Published, PublishError> {
+    /// The engine begins before this returns: what waits is small then, for there are many.
+    fn publish<'s, 'c, 'f>(&'s self, session: &'c Session, request: Publish) -> Publishing<'f>
+    where
+        's: 'f,
+        'c: 'f,
+        Self: 'f,
+    {
         let leave = self.ask(session, Action::Publish { topic: &request.topic });
         let sending = self.tracer.as_deref().and_then(|tracer| tracer.sending(session, &request));
         let room = self.hold(request.messages.iter().map(bytes).sum());
-        let work = async {
-            let _room = room?;
-            self.count_sent(session, &request.topic, &request.messages)?;
-            self.engine.publish(session, request).await
+        let running = self.start(session, Verb::Publish);
+        let ended = move |result: &Result<Published, PublishError>| {
+            running.finish(result.as_ref().err().map(Kinded::kind));
+            if let (Some(tracer), Some(sending)) = (&self.tracer, sending) {
+                tracer.sent(*sending, result);
+            }
         };
-        let result = self.call(session, Verb::Publish, leave, pin!(work)).await;
-        if let (Some(tracer), Some(sending)) = (&self.tracer, sending) {
-            tracer.sent(*sending, &result);
+        let begun = self.admit(session, Verb::Publish, leave).and_then(|seat| {
+            let room = room?;
+            self.count_sent(session, &request.topic, &request.messages)?;
+            Ok((seat, room))
+        });
+        match begun {
+            Ok((seat, room)) => {
+                let span = span(Verb::Publish, session);
+                let work = span.in_scope(|| self.engine.publish(session, request)).instrument(span);
+                Box::pin(async move {
+                    let result = work.await;
+                    drop((seat, room));
+                    ended(&result);
+                    result
+                })
+            }
+            Err(refusal) => {
+                let result = Err(refusal.into());
+                ended(&result);
+                Box::pin(ready(result))
+            }
         }
-        result
     }
 
     async fn receive(&self, session: &Session, mut request: Receive) -> Result<Received, ReceiveError> {

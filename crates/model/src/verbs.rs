@@ -6,6 +6,7 @@
 mod kinds;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 
 use async_trait::async_trait;
 use thiserror::Error;
@@ -23,7 +24,7 @@ use crate::topic::TopicConfig;
 /// What the engine does with messages.
 #[async_trait]
 pub trait Messaging: Send + Sync + 'static {
-    /// Stores messages; all or none of one call.
+    /// Stores messages; all or none of one call. An engine may begin at once, before the future is polled.
     async fn publish(&self, session: &Session, request: Publish) -> Result<Published, PublishError>;
     /// Hands out messages that no member of the group holds, and hides them for a time.
     async fn receive(&self, session: &Session, request: Receive) -> Result<Received, ReceiveError>;
@@ -114,6 +115,9 @@ impl PublishedMessage {
         offset_id(self.store_host, self.lsn)
     }
 }
+
+/// Messages on their way: what [`Messaging::publish`] returns.
+pub type Publishing<'a> = Pin<Box<dyn Future<Output = Result<Published, PublishError>> + Send + 'a>>;
 
 #[derive(Debug, Clone, Error)]
 pub enum PublishError {

@@ -11,15 +11,12 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::Share;
 use bytes::BytesMut;
 use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use net::{Accepted, ByteStream};
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
@@ -28,7 +25,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::code::response;
 use crate::error::Failure;
 use crate::frame::{self, Command, FrameError};
-use crate::handlers;
+use crate::handlers::{self, Work};
+use crate::header::Fields;
 use crate::limits::{
     ANSWER_BYTES_WAITING_MAX, CALLS_WAITING_MAX, REQUEST_BYTES_IN_FLIGHT_MAX, REQUESTS_HELD_MAX,
     REQUESTS_IN_FLIGHT_MAX, ROOM_LOOK_MS,
@@ -37,6 +35,7 @@ use crate::link::{Caller, Link};
 use crate::out::OutQueue;
 use crate::outbox::{Outbox, Push};
 use crate::server::Remoting;
+use crate::under_way::{Done, Running, UnderWay};
 
 /// Room for one read: grows while reads fill it, so that an idle connection is small.
 const READ_BYTES_MIN: usize = 4 * 1024;
@@ -44,29 +43,6 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 const ROOM_LOOK: Duration = Duration::from_millis(ROOM_LOOK_MS);
 /// Requests that are finished before others get their turn.
 const PUMP_MAX: usize = 256;
-
-/// A request that is worked on.
-struct Running {
-    work: BoxFuture<'static, Option<Command>>,
-    body_bytes: usize,
-    held: bool,
-}
-
-impl Future for Running {
-    type Output = Done;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Done> {
-        let (body_bytes, held) = (self.body_bytes, self.held);
-        self.work.as_mut().poll(context).map(|answer| Done { answer, body_bytes, held })
-    }
-}
-
-/// A finished request.
-struct Done {
-    answer: Option<Command>,
-    body_bytes: usize,
-    held: bool,
-}
 
 /// Why a connection ends.
 enum End {
@@ -86,7 +62,7 @@ struct Driver {
     waiting: Share,
     /// There is no room for the frame that is coming in.
     is_short: bool,
-    running: FuturesUnordered<Running>,
+    running: UnderWay,
     running_bytes: usize,
     held: usize,
     out: OutQueue,
@@ -152,7 +128,7 @@ impl Driver {
             coming,
             waiting,
             is_short: false,
-            running: FuturesUnordered::new(),
+            running: UnderWay::default(),
             running_bytes: 0,
             held: 0,
             out: OutQueue::default(),
@@ -269,10 +245,15 @@ impl Driver {
     }
 
     fn start_requests(&mut self) -> Result<(), FrameError> {
+        let mut spare = Fields::new();
+        let is_draining = self.link.is_draining();
         while self.may_start() {
-            match frame::decode(&mut self.inbox)? {
+            match frame::decode_in(&mut self.inbox, &mut spare)? {
                 Some(command) if command.is_response() => self.on_answer(command),
-                Some(command) => self.on_request(command),
+                Some(mut command) => {
+                    self.on_request(&mut command, is_draining);
+                    spare = command.fields;
+                }
                 None => break,
             }
         }
@@ -286,10 +267,11 @@ impl Driver {
         }
     }
 
-    fn on_request(&mut self, request: Command) {
+    /// What is left of the request is not needed any more.
+    fn on_request(&mut self, request: &mut Command, is_draining: bool) {
         self.link.server.metrics.requested();
         self.link.outbox.saw_version(request.version);
-        if self.link.is_draining() && self.link.outbox.understands_go_away() && !request.is_oneway() {
+        if is_draining && self.link.outbox.understands_go_away() && !request.is_oneway() {
             return self.send(handlers::refuse(request.opaque, Failure::go_away()));
         }
         let held = handlers::waits(request.code);
@@ -308,8 +290,13 @@ impl Driver {
         let body_bytes = request.body.len();
         self.running_bytes += body_bytes;
         self.held += usize::from(held);
-        let work = handlers::handle(&self.link, request);
-        self.running.push(Running { work, body_bytes, held });
+        let Work { is_send, answer } = handlers::handle(&self.link, request);
+        let running = Running { work: answer, body_bytes, held };
+        if !is_send {
+            self.running.other(running);
+        } else if let Some(done) = self.running.send(running) {
+            self.on_done(done);
+        }
     }
 
     /// Starts what is new and takes what is finished, without waiting.

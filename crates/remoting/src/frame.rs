@@ -202,6 +202,11 @@ pub enum FrameError {
 /// # Errors
 /// If the bytes are no frame. Lengths are checked before anything is waited for.
 pub fn decode(buffer: &mut BytesMut) -> Result<Option<Command>, FrameError> {
+    decode_in(buffer, &mut Fields::new())
+}
+
+/// As [`decode`]; the fields stand in the memory of `spare`.
+pub(crate) fn decode_in(buffer: &mut BytesMut, spare: &mut Fields) -> Result<Option<Command>, FrameError> {
     let Some((length, kind, header_len)) = peek(buffer)? else { return Ok(None) };
     if buffer.len() < 4 + length {
         return Ok(None);
@@ -210,7 +215,7 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<Command>, FrameError> {
     frame.advance(8);
     let header = frame.split_to(header_len);
     let mut command = match kind {
-        HeaderKind::Json => json_header::decode(&header)?,
+        HeaderKind::Json => json_header::decode(&header, spare)?,
         HeaderKind::Binary => decode_binary(&header)?,
     };
     command.body = frame.into();

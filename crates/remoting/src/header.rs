@@ -67,11 +67,14 @@ impl Fields {
         Self { text: String::with_capacity(text_bytes), spans: Vec::with_capacity(pairs) }
     }
 
-    /// Room for pairs that stand in a text, and for some text more.
-    pub(crate) fn over(text: &str, pairs: usize) -> Self {
-        let mut fields = Self::with_capacity(text.len() * 5 / 4, pairs);
-        fields.text.push_str(text);
-        fields
+    /// In the memory of these: room for pairs that stand in a text, and for some text more.
+    pub(crate) fn over(mut self, text: &str, pairs: usize) -> Self {
+        self.text.clear();
+        self.spans.clear();
+        self.text.reserve(text.len() * 5 / 4);
+        self.spans.reserve(pairs);
+        self.text.push_str(text);
+        self
     }
 
     /// About what the fields take in a JSON header: texts, quotes and separators.

@@ -27,6 +27,7 @@ mod out;
 mod outbox;
 mod server;
 mod signature;
+mod under_way;
 
 pub use config::RemotingConfig;
 pub use error::Failure;

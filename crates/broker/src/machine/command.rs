@@ -57,7 +57,7 @@ pub enum Command {
         max: usize,
     },
     /// Hand out messages that the caller has chosen.
-    Deliver(DeliverCommand),
+    Deliver(Box<DeliverCommand>),
     /// Take back what was handed out to a caller that had gone.
     Release(Release),
     Ack(SmallVec<[AckItem; 1]>),

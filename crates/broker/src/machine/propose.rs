@@ -55,7 +55,7 @@ impl BrokerMachine {
             Command::DueMinutes { first, max } => {
                 Decision::Now(Outcome::DueMinutes(self.due.minutes_from(first, max)))
             }
-            Command::Deliver(deliver) => self.deliver(deliver, proposal),
+            Command::Deliver(deliver) => self.deliver(*deliver, proposal),
             Command::Release(release) => self.release(release, proposal),
             Command::Ack(items) => self.ack(&items, proposal),
             Command::Extend { item, hide } => self.extend(item, hide, proposal),

@@ -79,26 +79,40 @@ pub(crate) const fn waits(request: i32) -> bool {
     )
 }
 
-/// Begins a request; it is answered by `None` if it wants, or gets, no answer. Thousands may wait at once, so what
-/// waits is as small as it can be: sends, of which there are most, hold nothing of their request any more.
-pub(crate) fn handle(link: &Arc<Link>, request: Command) -> BoxFuture<'static, Option<Command>> {
+/// A request that has begun.
+pub(crate) struct Work {
+    /// A send, which ends after those that began before it.
+    pub(crate) is_send: bool,
+    /// `None` if the request wants, or gets, no answer.
+    pub(crate) answer: BoxFuture<'static, Option<Command>>,
+}
+
+/// Begins a request, and leaves of it what it does not need. Thousands may wait at once, so what waits is as small
+/// as it can be: sends, of which there are most, hold nothing of their request any more.
+pub(crate) fn handle(link: &Arc<Link>, request: &mut Command) -> Work {
     let asked = Asked { code: request.code, opaque: request.opaque, is_oneway: request.is_oneway() };
-    let link = match known(link, &request) {
+    let other = |answer| Work { is_send: false, answer };
+    let link = match known(link, request) {
         Ok(link) => link,
-        Err(failure) => return ready(asked.answered(link, Err(failure))).boxed(),
+        Err(failure) => return other(ready(asked.answered(link, Err(failure))).boxed()),
     };
-    match send::at_once(&link, &request) {
-        Some(Ok(publish)) => async move {
-            let outcome = send::publish(&link, publish).await;
-            asked.answered(&link, outcome.map(Some))
+    match send::at_once(&link, request) {
+        Some(Ok(publish)) => {
+            let answer = async move {
+                let outcome = send::publish(&link, publish).await;
+                asked.answered(&link, outcome.map(Some))
+            };
+            Work { is_send: true, answer: answer.boxed() }
         }
-        .boxed(),
-        Some(Err(failure)) => ready(asked.answered(&link, Err(failure))).boxed(),
-        None => async move {
-            let outcome = operate(&link, &request).await;
-            asked.answered(&link, outcome)
+        Some(Err(failure)) => other(ready(asked.answered(&link, Err(failure))).boxed()),
+        None => {
+            let request = std::mem::take(request);
+            let answer = async move {
+                let outcome = operate(&link, &request).await;
+                asked.answered(&link, outcome)
+            };
+            other(answer.boxed())
         }
-        .boxed(),
     }
 }
 
