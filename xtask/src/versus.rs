@@ -77,7 +77,10 @@ pub(crate) struct Options {
     /// Show what these raw results hold in place of measuring; what was measured twice is taken from the last.
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["server", "case", "quick"])]
     journal: Vec<PathBuf>,
-    /// Write the results to `docs/versus.md`.
+    /// Servers and clients share so many processors in place of all.
+    #[arg(long)]
+    processors: Option<usize>,
+    /// Write the results to `docs/versus.md`, or to a page of its own of so many processors.
     #[arg(long)]
     write: bool,
 }
@@ -126,6 +129,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         return show_again(options);
     }
     let options = &options.settled();
+    if let Some(count) = options.processors {
+        machine::keep_to(count)?;
+    }
     let cases = cases::chosen(&options.case)?;
     let peers = peers::chosen(&options.server)?;
     for client in cases::clients(&cases) {
@@ -141,7 +147,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
     println!("\n{}", page::table(journal.lines()));
     if options.write {
-        write_page(journal.lines())?;
+        write_page(journal.lines(), options.processors)?;
     }
     if failures > 0 {
         println!("{failures} rounds failed; their logs are in {}", folder.display());
@@ -157,13 +163,14 @@ fn show_again(options: &Options) -> Result<ExitCode> {
     let lines = record::merged(journals);
     println!("{}", page::table(&lines));
     if options.write {
-        write_page(&lines)?;
+        write_page(&lines, options.processors)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_page(lines: &[Line]) -> Result<()> {
-    let file = paths::repository().join("docs/versus.md");
+fn write_page(lines: &[Line], processors: Option<usize>) -> Result<()> {
+    let name = processors.map_or("versus.md".to_owned(), |count| format!("versus-on-{count}-processors.md"));
+    let file = paths::repository().join("docs").join(name);
     std::fs::write(&file, page::page(lines))?;
     println!("wrote {}", file.display());
     Ok(())

@@ -290,11 +290,11 @@ impl Driver {
         let body_bytes = request.body.len();
         self.running_bytes += body_bytes;
         self.held += usize::from(held);
-        let Work { is_send, answer } = handlers::handle(&self.link, request);
+        let Work { in_turn, answer } = handlers::handle(&self.link, request);
         let running = Running { work: answer, body_bytes, held };
-        if !is_send {
+        if !in_turn {
             self.running.other(running);
-        } else if let Some(done) = self.running.send(running) {
+        } else if let Some(done) = self.running.in_turn(running) {
             self.on_done(done);
         }
     }

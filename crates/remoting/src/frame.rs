@@ -211,14 +211,15 @@ pub(crate) fn decode_in(buffer: &mut BytesMut, spare: &mut Fields) -> Result<Opt
     if buffer.len() < 4 + length {
         return Ok(None);
     }
-    let mut frame = buffer.split_to(4 + length).freeze();
-    frame.advance(8);
-    let header = frame.split_to(header_len);
+    let end = 8 + header_len;
+    let header = buffer.get(8..end).unwrap_or_default();
     let mut command = match kind {
-        HeaderKind::Json => json_header::decode(&header, spare)?,
-        HeaderKind::Binary => decode_binary(&header)?,
+        HeaderKind::Json => json_header::decode(header, spare)?,
+        HeaderKind::Binary => decode_binary(header)?,
     };
-    command.body = frame.into();
+    buffer.advance(end);
+    let body = buffer.split_to(length - 4 - header_len);
+    command.body = body.freeze().into();
     Ok(Some(command))
 }
 

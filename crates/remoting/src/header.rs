@@ -138,6 +138,7 @@ impl Fields {
     }
 
     /// Adds a pair whose key and value stand in the text.
+    #[inline]
     pub(crate) fn push_span(&mut self, key: Range<usize>, value: Range<usize>) {
         self.spans.push(Span { key: key.into(), value: value.into() });
     }

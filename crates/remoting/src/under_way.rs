@@ -1,8 +1,8 @@
 //! Requests of one connection that are worked on, as streams of those that are finished.
 //!
-//! Sends end in the order in which they began, but for those that need more than one turn of the log. So they
-//! stand in a line, of which only the front is looked at: what ends behind it wakes nobody and costs nothing until
-//! its turn comes. A send that takes its time holds up those behind it only if [`FRONT`] of them do.
+//! Sends, and ends of transactions, end in the order in which they began, but for those that need more than one turn
+//! of the log. So they stand in a line, of which only the front is looked at: what ends behind it wakes nobody and
+//! costs nothing until its turn comes. One that takes its time holds up those behind it only if [`FRONT`] of them do.
 //! All other requests end as they will.
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use futures::{FutureExt, StreamExt};
 
 use crate::frame::Command;
 
-/// So many sends are looked at.
+/// So many of those that stand in line are looked at.
 const FRONT: usize = 4;
 
 /// A request that is worked on.
@@ -43,26 +43,26 @@ pub(crate) struct Done {
 
 #[derive(Default)]
 pub(crate) struct UnderWay {
-    sends: VecDeque<Running>,
+    in_turn: VecDeque<Running>,
     others: FuturesUnordered<Running>,
 }
 
 impl UnderWay {
     pub(crate) fn len(&self) -> usize {
-        self.sends.len() + self.others.len()
+        self.in_turn.len() + self.others.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.sends.is_empty() && self.others.is_empty()
+        self.in_turn.is_empty() && self.others.is_empty()
     }
 
-    /// Begins a send while its bytes are at hand; answers it if it ends at once.
-    pub(crate) fn send(&mut self, mut send: Running) -> Option<Done> {
+    /// Begins a request while its bytes are at hand; answers it if it ends at once.
+    pub(crate) fn in_turn(&mut self, mut request: Running) -> Option<Done> {
         // Whoever waits for the next to end looks at the front again.
-        match send.poll_unpin(&mut Context::from_waker(Waker::noop())) {
+        match request.poll_unpin(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(done) => Some(done),
             Poll::Pending => {
-                self.sends.push_back(send);
+                self.in_turn.push_back(request);
                 None
             }
         }
@@ -80,14 +80,14 @@ impl Stream for UnderWay {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Done>> {
         for place in 0..FRONT {
-            let Some(send) = self.sends.get_mut(place) else { break };
-            if let Poll::Ready(done) = send.poll_unpin(context) {
-                self.sends.remove(place);
+            let Some(request) = self.in_turn.get_mut(place) else { break };
+            if let Poll::Ready(done) = request.poll_unpin(context) {
+                self.in_turn.remove(place);
                 return Poll::Ready(Some(done));
             }
         }
         match self.others.poll_next_unpin(context) {
-            Poll::Ready(None) if !self.sends.is_empty() => Poll::Pending,
+            Poll::Ready(None) if !self.in_turn.is_empty() => Poll::Pending,
             other => other,
         }
     }
@@ -117,7 +117,7 @@ mod tests {
         let mut ends = Vec::new();
         for number in 0..8 {
             let (end, send) = request(number);
-            assert!(under_way.send(send).is_none());
+            assert!(under_way.in_turn(send).is_none());
             ends.push(Some(end));
         }
         let mut end = |number: usize| ends[number].take().expect("ended once").send(()).expect("waited for");
@@ -136,7 +136,7 @@ mod tests {
     fn other_requests_end_as_they_will() {
         let mut under_way = UnderWay::default();
         let (end_send, send) = request(0);
-        assert!(under_way.send(send).is_none());
+        assert!(under_way.in_turn(send).is_none());
         let (_first, request_1) = request(1);
         let (end_2, request_2) = request(2);
         under_way.other(request_1);
@@ -153,7 +153,7 @@ mod tests {
         let mut under_way = UnderWay::default();
         let (end, send) = request(7);
         end.send(()).expect("waited for");
-        assert_eq!(under_way.send(send).and_then(|done| done.answer).map(|answer| answer.opaque), Some(7));
+        assert_eq!(under_way.in_turn(send).and_then(|done| done.answer).map(|answer| answer.opaque), Some(7));
         assert!(under_way.is_empty());
     }
 
@@ -161,10 +161,12 @@ mod tests {
     async fn whoever_waits_is_woken_by_the_front() {
         let mut under_way = UnderWay::default();
         let (end, send) = request(0);
-        assert!(under_way.send(send).is_none());
-        let task = tokio::spawn(async move { under_way.next().await.and_then(|done| done.answer) });
-        tokio::task::yield_now().await;
-        end.send(()).expect("waited for");
-        assert_eq!(task.await.expect("no panic").map(|answer| answer.opaque), Some(0));
+        assert!(under_way.in_turn(send).is_none());
+        let ends = async {
+            tokio::task::yield_now().await;
+            end.send(()).expect("waited for");
+        };
+        let (done, ()) = tokio::join!(under_way.next(), ends);
+        assert_eq!(done.and_then(|done| done.answer).map(|answer| answer.opaque), Some(0));
     }
 }

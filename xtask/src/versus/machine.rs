@@ -2,6 +2,7 @@
 use super::procfs::field;
 use crate::paths;
 use anyhow::{Context, Result};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -32,6 +33,15 @@ pub(crate) fn facts(command: String) -> Result<Facts> {
         kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
         java: first_line(Command::new("java").arg("--version"))?,
     })
+}
+
+/// From here on this thread, and what it starts, has so many processors.
+pub(crate) fn keep_to(count: usize) -> Result<()> {
+    let allowed = sched_getaffinity(None)?;
+    let mut set = CpuSet::new();
+    (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).take(count).for_each(|cpu| set.set(cpu));
+    anyhow::ensure!(count > 0 && set.count() as usize == count, "there are {} processors", allowed.count());
+    Ok(sched_setaffinity(None, &set)?)
 }
 
 /// The time as `2026-01-31T23:59:59Z`.

@@ -63,34 +63,40 @@ pub(super) fn plain(header: &[u8], spare: &mut Fields) -> Option<Command> {
     let mut seen = 0_u8;
     from.take(b'{')?;
     loop {
-        let name = from.plain_string()?;
-        from.take(b':')?;
-        let member = match name {
-            "code" => {
+        // The known members begin with different letters.
+        let member = match from.peek(1)? {
+            b'c' => {
+                from.take_all(b"\"code\":")?;
                 command.code = from.number()?;
                 CODE
             }
-            "language" => {
+            b'l' => {
+                from.take_all(b"\"language\":")?;
                 command.language = Language::of_name(from.plain_string()?);
                 2
             }
-            "version" => {
+            b'v' => {
+                from.take_all(b"\"version\":")?;
                 command.version = from.number()?;
                 4
             }
-            "opaque" => {
+            b'o' => {
+                from.take_all(b"\"opaque\":")?;
                 command.opaque = from.number()?;
                 8
             }
-            "flag" => {
+            b'f' => {
+                from.take_all(b"\"flag\":")?;
                 command.flag = from.number()?;
                 16
             }
-            "extFields" => {
+            b'e' => {
+                from.take_all(b"\"extFields\":")?;
                 command.fields = from.fields(spare)?;
                 32
             }
-            "serializeTypeCurrentRPC" => {
+            b's' => {
+                from.take_all(b"\"serializeTypeCurrentRPC\":")?;
                 from.plain_string()?;
                 64
             }
@@ -122,8 +128,19 @@ impl<'a> Scanner<'a> {
         Some(byte)
     }
 
+    /// The byte that stands so many behind the next.
+    fn peek(&self, ahead: usize) -> Option<u8> {
+        self.text.as_bytes().get(self.at + ahead).copied()
+    }
+
     fn take(&mut self, expected: u8) -> Option<()> {
         (self.next()? == expected).then_some(())
+    }
+
+    fn take_all(&mut self, expected: &[u8]) -> Option<()> {
+        let is_there = self.text.as_bytes().get(self.at..)?.starts_with(expected);
+        self.at += expected.len();
+        is_there.then_some(())
     }
 
     /// Passes over what stands in a string as it is.
@@ -169,8 +186,17 @@ impl<'a> Scanner<'a> {
             return self.next().map(|_| fields);
         }
         loop {
-            let key = self.string(&mut fields)?;
-            self.take(b':')?;
+            // Keys of one letter, as those of sends are, need no look for their end.
+            let key = if let Some([b'"', letter, b'"', b':', ..]) = self.text.as_bytes().get(self.at..)
+                && is_plain(*letter)
+            {
+                self.at += 4;
+                self.at - 3..self.at - 2
+            } else {
+                let key = self.string(&mut fields)?;
+                self.take(b':')?;
+                key
+            };
             let value = self.string(&mut fields)?;
             fields.push_span(key, value);
             match self.next()? {
@@ -215,10 +241,13 @@ impl<'a> Scanner<'a> {
             b'u' => {
                 let digits = self.text.as_bytes().get(self.at..)?.first_chunk::<4>()?;
                 self.at += 4;
-                let mut code = 0;
-                for digit in digits {
-                    code = code << 4 | char::from(*digit).to_digit(16)?;
-                }
+                // What stands between properties is below ten.
+                let code = if let [b'0', b'0', b'0', digit @ b'0'..=b'9'] = digits {
+                    u32::from(digit - b'0')
+                } else {
+                    let digit = |code, digit: &u8| Some(code << 4 | char::from(*digit).to_digit(16)?);
+                    digits.iter().try_fold(0, digit)?
+                };
                 // Halves of a pair are rare: the general parser joins them.
                 char::from_u32(code)?
             }
@@ -251,8 +280,12 @@ fn plain_len(bytes: &[u8]) -> usize {
         }
         rest = tail;
     }
-    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let special = |byte: &u8| !is_plain(*byte);
     bytes.len() - rest.len() + rest.iter().position(special).unwrap_or(rest.len())
+}
+
+const fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\'
 }
 
 /// Appends a header.

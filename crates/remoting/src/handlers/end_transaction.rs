@@ -2,8 +2,6 @@
 //! no answer at all. A second outcome changes nothing and is answered as the first was: the original
 //! does not see that it is the second.
 
-use std::sync::Arc;
-
 use model::message::flags;
 use model::verbs::{Settle, SettleError, TransactionEnd, TransactionOutcome};
 use model::{GroupName, Lsn, Offset, TopicName};
@@ -54,7 +52,8 @@ fn text(value: Option<&str>) -> Option<&str> {
     value.filter(|text| !text.is_empty())
 }
 
-pub(super) async fn end(link: &Arc<Link>, request: &Command) -> Result<Option<Command>, Failure> {
+/// What the request says.
+pub(super) fn read(request: &Command) -> Result<TransactionEnd, Failure> {
     let told = Told::read(&request.fields);
     let outcome = match header::parsed::<i32>("commitOrRollback", told.outcome)? {
         0 => TransactionOutcome::Unknown,
@@ -65,7 +64,7 @@ pub(super) async fn end(link: &Arc<Link>, request: &Command) -> Result<Option<Co
     let position: i64 = header::parsed("commitLogOffset", told.position)?;
     let offset: Option<i64> = header::parsed_opt("tranStateTableOffset", told.offset)?;
     let group = header::required("producerGroup", told.group)?;
-    let end = TransactionEnd {
+    Ok(TransactionEnd {
         topic: text(told.topic).and_then(|name| TopicName::new(name).ok()),
         producer_group: Some(GroupName::new(group)?),
         outcome,
@@ -75,7 +74,11 @@ pub(super) async fn end(link: &Arc<Link>, request: &Command) -> Result<Option<Co
         message_id: text(told.message_id).map(str::to_owned),
         transaction_id: text(told.transaction_id).map(str::to_owned),
         from_check: header::is_true(told.from_check),
-    };
+    })
+}
+
+pub(super) async fn end(link: &Link, end: TransactionEnd) -> Result<Option<Command>, Failure> {
+    let outcome = end.outcome;
     match link.engine().settle(&link.session, Settle::Transaction(end)).await {
         Ok(()) | Err(SettleError::Stale) => {}
         Err(error) => return Err(error.into()),

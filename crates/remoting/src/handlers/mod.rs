@@ -81,8 +81,8 @@ pub(crate) const fn waits(request: i32) -> bool {
 
 /// A request that has begun.
 pub(crate) struct Work {
-    /// A send, which ends after those that began before it.
-    pub(crate) is_send: bool,
+    /// A send, or the end of a transaction: ends after those that began before it.
+    pub(crate) in_turn: bool,
     /// `None` if the request wants, or gets, no answer.
     pub(crate) answer: BoxFuture<'static, Option<Command>>,
 }
@@ -91,18 +91,30 @@ pub(crate) struct Work {
 /// as it can be: sends, of which there are most, hold nothing of their request any more.
 pub(crate) fn handle(link: &Arc<Link>, request: &mut Command) -> Work {
     let asked = Asked { code: request.code, opaque: request.opaque, is_oneway: request.is_oneway() };
-    let other = |answer| Work { is_send: false, answer };
+    let other = |answer| Work { in_turn: false, answer };
     let link = match known(link, request) {
         Ok(link) => link,
         Err(failure) => return other(ready(asked.answered(link, Err(failure))).boxed()),
     };
+    if request.code == code::END_TRANSACTION {
+        return match end_transaction::read(request) {
+            Ok(end) => {
+                let answer = async move {
+                    let outcome = end_transaction::end(&link, end).await;
+                    asked.answered(&link, outcome)
+                };
+                Work { in_turn: true, answer: answer.boxed() }
+            }
+            Err(failure) => other(ready(asked.answered(&link, Err(failure))).boxed()),
+        };
+    }
     match send::at_once(&link, request) {
         Some(Ok(publish)) => {
             let answer = async move {
                 let outcome = send::publish(&link, publish).await;
                 asked.answered(&link, outcome.map(Some))
             };
-            Work { is_send: true, answer: answer.boxed() }
+            Work { in_turn: true, answer: answer.boxed() }
         }
         Some(Err(failure)) => other(ready(asked.answered(&link, Err(failure))).boxed()),
         None => {
@@ -172,7 +184,6 @@ async fn operate(link: &Arc<Link>, request: &Command) -> Result<Option<Command>,
         code::GET_MIN_OFFSET => Box::pin(offset::min(link, request)).await,
         code::GET_EARLIEST_MSG_STORETIME => Box::pin(offset::earliest_time(link, request)).await,
         code::CONSUMER_SEND_MSG_BACK => Box::pin(send_back::send_back(link, request)).await,
-        code::END_TRANSACTION => return end_transaction::end(link, request).await,
         code::SEND_REPLY_MESSAGE | code::SEND_REPLY_MESSAGE_V2 => Box::pin(reply::reply(link, request)).await,
         code::RECALL_MESSAGE => Box::pin(recall::recall(link, request)).await,
         code::HEART_BEAT => Box::pin(heartbeat::heartbeat(link, request)).await,
