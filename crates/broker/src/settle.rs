@@ -26,9 +26,10 @@ impl From<ResolveError> for SettleError {
 
 impl Broker {
     pub(crate) async fn do_settle(&self, session: &Session, request: Settle) -> Result<(), SettleError> {
+        // Ends of transactions are many: the others stand apart, so that those are small.
         match request {
-            Settle::SendBack(back) => self.send_back(session, back).await,
-            Settle::DeadLetter { receipt, .. } => self.dead_letter(session, receipt).await,
+            Settle::SendBack(back) => Box::pin(self.send_back(session, back)).await,
+            Settle::DeadLetter { receipt, .. } => Box::pin(self.dead_letter(session, receipt)).await,
             Settle::Transaction(end) => self.end_transaction(end).await,
         }
     }

@@ -24,11 +24,13 @@ use model::{GroupName, Lsn, NewMessage, Notice, Offset, Properties, QueueId, Sto
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use replica::Proposed;
 use tokio::sync::mpsc;
 
 use crate::broker::Broker;
 use crate::error::Failed;
 use crate::limits::{HALF_PROPERTIES_SPARE_BYTES, PRODUCERS_ASKED_PER_CHECK_MAX};
+use crate::machine::BrokerMachine;
 use crate::machine::command::{Command, EndHalf, HalfOutcome, NewHalf, Outcome, Refusal};
 use crate::machine::halves::{Half, half_hash};
 use crate::machine::records::{EncodedMessage, kind};
@@ -190,6 +192,21 @@ pub(crate) struct Target {
     pub(crate) queue: QueueId,
 }
 
+/// The outcome of a transaction on its way into the log.
+struct Ending {
+    waiting: Proposed<BrokerMachine>,
+    is_commit: bool,
+}
+
+/// `None`: not decided yet.
+const fn is_commit(outcome: TransactionOutcome) -> Option<bool> {
+    match outcome {
+        TransactionOutcome::Commit => Some(true),
+        TransactionOutcome::Rollback => Some(false),
+        TransactionOutcome::Unknown => None,
+    }
+}
+
 impl Target {
     pub(crate) fn of(told: &Pairs<'_>) -> Option<Self> {
         let topic = TopicName::new(told.get(REAL_TOPIC)?).ok()?;
@@ -235,9 +252,13 @@ impl Broker {
 
     /// Ends a transaction as its producer says.
     pub(crate) async fn end_transaction(&self, end: TransactionEnd) -> Result<(), SettleError> {
-        if end.outcome == TransactionOutcome::Unknown {
-            return Ok(());
-        }
+        let Some(is_commit) = is_commit(end.outcome) else { return Ok(()) };
+        // What is looked at stands apart, so that what waits for the answer is small.
+        let ending = Box::pin(self.begin_end(end, is_commit)).await?;
+        self.ended(ending).await
+    }
+
+    async fn begin_end(&self, end: TransactionEnd, is_commit: bool) -> Result<Ending, SettleError> {
         let (undecided, half) = self.half_at(end.lsn).await?;
         let told = Pairs::of(half.properties());
         if !end.from_check
@@ -256,7 +277,7 @@ impl Broker {
             return Err(SettleError::Illegal("The transaction state table offset wrong".to_owned()));
         }
         let undecided = undecided.ok_or(SettleError::Stale)?;
-        self.decide(end.lsn, &undecided, (&half, &told), end.outcome).await
+        self.begin_decision(end.lsn, &undecided, (&half, &told), is_commit)
     }
 
     /// Ends an undecided transaction. `Stale`: it was decided meanwhile.
@@ -267,19 +288,33 @@ impl Broker {
         (half, told): (&StoredMessage, &Pairs<'_>),
         outcome: TransactionOutcome,
     ) -> Result<(), SettleError> {
-        let (outcome, bytes) = match outcome {
-            TransactionOutcome::Unknown => return Ok(()),
-            TransactionOutcome::Rollback => (HalfOutcome::Rollback, 0),
-            TransactionOutcome::Commit => {
-                let (stream, message) = self.committed_message(lsn, undecided, half, told)?;
-                let due_ms = due_ms(told, self.now_ms(), self.live().timer_delay_max_ms)
-                    .map_err(|error| SettleError::Illegal(error.to_string()))?;
-                let bytes = message.bytes.len();
-                (HalfOutcome::Commit { stream, message, due_ms }, bytes)
-            }
+        let Some(is_commit) = is_commit(outcome) else { return Ok(()) };
+        let ending = self.begin_decision(lsn, undecided, (half, told), is_commit)?;
+        self.ended(ending).await
+    }
+
+    fn begin_decision(
+        &self,
+        lsn: Lsn,
+        undecided: &Half,
+        (half, told): (&StoredMessage, &Pairs<'_>),
+        is_commit: bool,
+    ) -> Result<Ending, SettleError> {
+        let (outcome, bytes) = if is_commit {
+            let (stream, message) = self.committed_message(lsn, undecided, half, told)?;
+            let due_ms = due_ms(told, self.now_ms(), self.live().timer_delay_max_ms)
+                .map_err(|error| SettleError::Illegal(error.to_string()))?;
+            let bytes = message.bytes.len();
+            (HalfOutcome::Commit { stream, message, due_ms }, bytes)
+        } else {
+            (HalfOutcome::Rollback, 0)
         };
-        let is_commit = matches!(outcome, HalfOutcome::Commit { .. });
-        match self.propose(Command::EndHalf(EndHalf { lsn, outcome }), bytes).await? {
+        let waiting = self.hand_in(Command::EndHalf(EndHalf { lsn, outcome }), bytes)?;
+        Ok(Ending { waiting, is_commit })
+    }
+
+    async fn ended(&self, Ending { waiting, is_commit }: Ending) -> Result<(), SettleError> {
+        match waiting.await.map_err(Failed::from)? {
             Outcome::Settled(true) => {
                 let metrics = &self.transaction_metrics;
                 let counter = if is_commit { &metrics.commits_total } else { &metrics.rollbacks_total };
