@@ -292,6 +292,10 @@ impl Driver {
         self.held += usize::from(held);
         let Work { in_turn, answer } = handlers::handle(&self.link, request);
         let running = Running { work: answer, body_bytes, held };
+        if in_turn && self.running.has_new() {
+            // What came before it begins before it.
+            self.pump();
+        }
         if !in_turn {
             self.running.other(running);
         } else if let Some(done) = self.running.in_turn(running) {

@@ -45,6 +45,8 @@ pub(crate) struct Done {
 pub(crate) struct UnderWay {
     in_turn: VecDeque<Running>,
     others: FuturesUnordered<Running>,
+    /// Some of the others have not begun.
+    has_new: bool,
 }
 
 impl UnderWay {
@@ -69,8 +71,14 @@ impl UnderWay {
     }
 
     /// Adds another request, which begins when the next to end is waited for.
-    pub(crate) fn other(&self, request: Running) {
+    pub(crate) fn other(&mut self, request: Running) {
+        self.has_new = true;
         self.others.push(request);
+    }
+
+    /// Whether some have not begun, because nobody has waited since they came.
+    pub(crate) const fn has_new(&self) -> bool {
+        self.has_new
     }
 }
 
@@ -86,10 +94,12 @@ impl Stream for UnderWay {
                 return Poll::Ready(Some(done));
             }
         }
-        match self.others.poll_next_unpin(context) {
-            Poll::Ready(None) if !self.in_turn.is_empty() => Poll::Pending,
-            other => other,
+        let next = self.others.poll_next_unpin(context);
+        if let Poll::Ready(Some(_)) = next {
+            return next;
         }
+        self.has_new = false;
+        if self.is_empty() { Poll::Ready(None) } else { Poll::Pending }
     }
 }
 
@@ -141,7 +151,9 @@ mod tests {
         let (end_2, request_2) = request(2);
         under_way.other(request_1);
         under_way.other(request_2);
+        assert!(under_way.has_new());
         assert!(finished(&mut under_way).is_empty());
+        assert!(!under_way.has_new());
         end_2.send(()).expect("waited for");
         end_send.send(()).expect("waited for");
         assert_eq!(finished(&mut under_way), [0, 2]);

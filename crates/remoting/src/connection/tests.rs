@@ -128,6 +128,23 @@ async fn requests_in_one_write_and_in_single_bytes_are_answered() {
     wire.serving.await.expect("without a panic");
 }
 
+/// A send is begun where it is read, and still not before what came before it.
+#[tokio::test]
+async fn requests_begin_in_the_order_in_which_they_came() {
+    let mut wire = Wire::open(config(), 64 * 1024);
+    let fields = [("b", "T"), ("e", "0"), ("d", "4"), ("a", "producers")];
+    let send = |opaque| request(code::SEND_MESSAGE_V2, opaque, &fields);
+    let all: Vec<Command> =
+        (0..40).map(|opaque| if opaque % 2 == 0 { max_offset(opaque) } else { send(opaque) }).collect();
+    wire.write(&encoded(&all)).await;
+    for _ in &all {
+        let answer = wire.read().await;
+        let sent_before = (answer.opaque / 2).to_string();
+        let field = if answer.opaque % 2 == 0 { "offset" } else { "queueOffset" };
+        assert_eq!(answer.fields.get(field), Some(sent_before.as_str()), "request {}", answer.opaque);
+    }
+}
+
 #[tokio::test]
 async fn malformed_frames_close_the_connection() {
     for bytes in [
