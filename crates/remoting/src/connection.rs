@@ -26,7 +26,6 @@ use crate::code::response;
 use crate::error::Failure;
 use crate::frame::{self, Command, FrameError};
 use crate::handlers::{self, Work};
-use crate::header::Fields;
 use crate::limits::{
     ANSWER_BYTES_WAITING_MAX, CALLS_WAITING_MAX, REQUEST_BYTES_IN_FLIGHT_MAX, REQUESTS_HELD_MAX,
     REQUESTS_IN_FLIGHT_MAX, ROOM_LOOK_MS,
@@ -245,15 +244,11 @@ impl Driver {
     }
 
     fn start_requests(&mut self) -> Result<(), FrameError> {
-        let mut spare = Fields::new();
         let is_draining = self.link.is_draining();
         while self.may_start() {
-            match frame::decode_in(&mut self.inbox, &mut spare)? {
+            match frame::decode(&mut self.inbox)? {
                 Some(command) if command.is_response() => self.on_answer(command),
-                Some(mut command) => {
-                    self.on_request(&mut command, is_draining);
-                    spare = command.fields;
-                }
+                Some(command) => self.on_request(command, is_draining),
                 None => break,
             }
         }
@@ -267,8 +262,7 @@ impl Driver {
         }
     }
 
-    /// What is left of the request is not needed any more.
-    fn on_request(&mut self, request: &mut Command, is_draining: bool) {
+    fn on_request(&mut self, request: Command, is_draining: bool) {
         self.link.server.metrics.requested();
         self.link.outbox.saw_version(request.version);
         if is_draining && self.link.outbox.understands_go_away() && !request.is_oneway() {

@@ -335,7 +335,7 @@ impl Bench {
         self.maybe(request).await.expect("an answer")
     }
 
-    pub(crate) async fn maybe(&self, mut request: Command) -> Option<Command> {
-        handlers::handle(&self.link, &mut request).answer.await
+    pub(crate) async fn maybe(&self, request: Command) -> Option<Command> {
+        handlers::handle(&self.link, request).answer.await
     }
 }

@@ -202,11 +202,6 @@ pub enum FrameError {
 /// # Errors
 /// If the bytes are no frame. Lengths are checked before anything is waited for.
 pub fn decode(buffer: &mut BytesMut) -> Result<Option<Command>, FrameError> {
-    decode_in(buffer, &mut Fields::new())
-}
-
-/// As [`decode`]; the fields stand in the memory of `spare`.
-pub(crate) fn decode_in(buffer: &mut BytesMut, spare: &mut Fields) -> Result<Option<Command>, FrameError> {
     let Some((length, kind, header_len)) = peek(buffer)? else { return Ok(None) };
     if buffer.len() < 4 + length {
         return Ok(None);
@@ -214,7 +209,7 @@ pub(crate) fn decode_in(buffer: &mut BytesMut, spare: &mut Fields) -> Result<Opt
     let end = 8 + header_len;
     let header = buffer.get(8..end).unwrap_or_default();
     let mut command = match kind {
-        HeaderKind::Json => json_header::decode(header, spare)?,
+        HeaderKind::Json => json_header::decode(header)?,
         HeaderKind::Binary => decode_binary(header)?,
     };
     buffer.advance(end);

@@ -67,14 +67,11 @@ impl Fields {
         Self { text: String::with_capacity(text_bytes), spans: Vec::with_capacity(pairs) }
     }
 
-    /// In the memory of these: room for pairs that stand in a text, and for some text more.
-    pub(crate) fn over(mut self, text: &str, pairs: usize) -> Self {
-        self.text.clear();
-        self.spans.clear();
-        self.text.reserve(text.len() * 5 / 4);
-        self.spans.reserve(pairs);
-        self.text.push_str(text);
-        self
+    /// Room for pairs that stand in a text, and for some text more.
+    pub(crate) fn over(text: &str, pairs: usize) -> Self {
+        let mut fields = Self::with_capacity(text.len() * 5 / 4, pairs);
+        fields.text.push_str(text);
+        fields
     }
 
     /// About what the fields take in a JSON header: texts, quotes and separators.

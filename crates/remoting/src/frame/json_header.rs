@@ -31,9 +31,9 @@ struct JsonHeader<'a> {
     ext_fields: Fields,
 }
 
-/// Reads a header, into the memory of `spare` if it can. The command has no body yet.
-pub(super) fn decode(header: &[u8], spare: &mut Fields) -> Result<Command, serde_json::Error> {
-    match plain(header, spare) {
+/// Reads a header. The command has no body yet.
+pub(super) fn decode(header: &[u8]) -> Result<Command, serde_json::Error> {
+    match plain(header) {
         Some(command) => Ok(command),
         None => general(header),
     }
@@ -56,7 +56,7 @@ pub(super) fn general(header: &[u8]) -> Result<Command, serde_json::Error> {
 }
 
 /// Reads a header of the usual shape; `None` if it is of another.
-pub(super) fn plain(header: &[u8], spare: &mut Fields) -> Option<Command> {
+pub(super) fn plain(header: &[u8]) -> Option<Command> {
     const CODE: u8 = 1;
     let mut from = Scanner { text: std::str::from_utf8(header).ok()?, at: 0 };
     let mut command = Command { language: Language::OTHER, ..Command::default() };
@@ -92,7 +92,7 @@ pub(super) fn plain(header: &[u8], spare: &mut Fields) -> Option<Command> {
             }
             b'e' => {
                 from.take_all(b"\"extFields\":")?;
-                command.fields = from.fields(spare)?;
+                command.fields = from.fields()?;
                 32
             }
             b's' => {
@@ -179,9 +179,9 @@ impl<'a> Scanner<'a> {
     }
 
     /// The fields stay where they stand in a copy of the header; only what was escaped is written behind it.
-    fn fields(&mut self, spare: &mut Fields) -> Option<Fields> {
+    fn fields(&mut self) -> Option<Fields> {
         self.take(b'{')?;
-        let mut fields = std::mem::take(spare).over(self.text, 16);
+        let mut fields = Fields::over(self.text, 16);
         if self.text.as_bytes().get(self.at) == Some(&b'}') {
             return self.next().map(|_| fields);
         }
@@ -371,11 +371,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// Into memory that holds other fields.
-    fn plain(header: &[u8]) -> Option<Command> {
-        super::plain(header, &mut Fields::new().with("left", "over"))
-    }
 
     /// As the Java client sends a message (fastjson: members sorted, control characters as escapes).
     const JAVA: &str = concat!(

@@ -87,17 +87,17 @@ pub(crate) struct Work {
     pub(crate) answer: BoxFuture<'static, Option<Command>>,
 }
 
-/// Begins a request, and leaves of it what it does not need. Thousands may wait at once, so what waits is as small
-/// as it can be: sends, of which there are most, hold nothing of their request any more.
-pub(crate) fn handle(link: &Arc<Link>, request: &mut Command) -> Work {
+/// Begins a request. Thousands may wait at once, so what waits is as small as it can be: sends, of which there are
+/// most, hold nothing of their request any more.
+pub(crate) fn handle(link: &Arc<Link>, request: Command) -> Work {
     let asked = Asked { code: request.code, opaque: request.opaque, is_oneway: request.is_oneway() };
     let other = |answer| Work { in_turn: false, answer };
-    let link = match known(link, request) {
+    let link = match known(link, &request) {
         Ok(link) => link,
         Err(failure) => return other(ready(asked.answered(link, Err(failure))).boxed()),
     };
     if request.code == code::END_TRANSACTION {
-        return match end_transaction::read(request) {
+        return match end_transaction::read(&request) {
             Ok(end) => {
                 let answer = async move {
                     let outcome = end_transaction::end(&link, end).await;
@@ -108,7 +108,7 @@ pub(crate) fn handle(link: &Arc<Link>, request: &mut Command) -> Work {
             Err(failure) => other(ready(asked.answered(&link, Err(failure))).boxed()),
         };
     }
-    match send::at_once(&link, request) {
+    match send::at_once(&link, &request) {
         Some(Ok(publish)) => {
             let answer = async move {
                 let outcome = send::publish(&link, publish).await;
@@ -118,7 +118,6 @@ pub(crate) fn handle(link: &Arc<Link>, request: &mut Command) -> Work {
         }
         Some(Err(failure)) => other(ready(asked.answered(&link, Err(failure))).boxed()),
         None => {
-            let request = std::mem::take(request);
             let answer = async move {
                 let outcome = operate(&link, &request).await;
                 asked.answered(&link, outcome)

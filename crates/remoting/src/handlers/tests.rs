@@ -388,8 +388,8 @@ async fn a_reply_reaches_the_client_that_asked() {
         ))
         .await;
     let properties = "CORRELATION_ID\u{1}7\u{2}REPLY_TO_CLIENT\u{1}asker\u{2}";
-    let mut reply = send(code::SEND_REPLY_MESSAGE_V2, &[("i", properties)], "answer");
-    let (answer, ()) = tokio::join!(super::handle(&bench.link, &mut reply).answer, async {
+    let reply = send(code::SEND_REPLY_MESSAGE_V2, &[("i", properties)], "answer");
+    let (answer, ()) = tokio::join!(super::handle(&bench.link, reply).answer, async {
         let Some(Push::Ask(pushed, waiting)) = bench.pushes.recv().await else { panic!("pushed") };
         assert_eq!((pushed.code, pushed.body.bytes()), (326, Bytes::from_static(b"answer")));
         assert_eq!(pushed.fields.get("topic"), Some("T"));
@@ -413,7 +413,7 @@ async fn a_request_that_wants_a_reply_names_the_cluster() {
 #[test]
 fn a_request_in_work_is_small() {
     let bench = Bench::new();
-    let size_of = |mut request| size_of_val(&*super::handle(&bench.link, &mut request).answer);
+    let size_of = |request| size_of_val(&*super::handle(&bench.link, request).answer);
     let (sent, pulled) =
         (size_of(send(code::SEND_MESSAGE, &[], "x")), size_of(request(code::PULL_MESSAGE, &[])));
     println!("{sent} and {pulled} bytes");
